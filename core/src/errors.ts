@@ -1,0 +1,61 @@
+import { type Sentence, say, sentence, type WordKey } from './words.js';
+
+/**
+ * The kinds of failure a caller can tell apart: the last part of the D-Bus error name, and the exit status of the
+ * command. Statuses 1 and 2 are a plain failure and wrong usage, as everywhere.
+ */
+export const FAILURES = {
+  Failed: 1,
+  InvalidArgument: 2,
+  NotAuthorized: 3,
+  NoSuchVm: 4,
+  NoSuchCard: 5,
+  Held: 6,
+  Refused: 7,
+  Busy: 8,
+  Stuck: 9,
+  HelperAbsent: 10,
+  Cancelled: 11,
+  NoSuchOperation: 12,
+  NoSuchHolder: 13,
+  Config: 14,
+  LibvirtAbsent: 15,
+  UnknownMethod: 16,
+} as const;
+
+export type FailureName = keyof typeof FAILURES;
+
+export const ERROR_PREFIX = 'io.github.gpuhandoff.Error.';
+
+/** A failure with one sentence for the user. Its message is that sentence in English. */
+export class HandoffError extends Error {
+  readonly failure: FailureName;
+  readonly sentence: Sentence;
+
+  constructor(failure: FailureName, what: Sentence) {
+    super(say(what));
+    this.name = 'HandoffError';
+    this.failure = failure;
+    this.sentence = what;
+  }
+
+  /** The name on the bus. */
+  get dbusName(): string {
+    return ERROR_PREFIX + this.failure;
+  }
+}
+
+/** Short for throwing sites. */
+export function failure(
+  name: FailureName,
+  key: WordKey,
+  values: Readonly<Record<string, string | number>> = {},
+): HandoffError {
+  return new HandoffError(name, sentence(key, values));
+}
+
+/** What a fault says in one line, whatever was thrown. */
+export function reasonOf(fault: unknown): string {
+  const text = fault instanceof Error ? fault.message : String(fault);
+  return text.split('\n')[0] ?? '';
+}

@@ -1,0 +1,206 @@
+/**
+ * Every sentence that a user can read, once. The helper sends the key and its values beside the English
+ * text, so a desktop can say the same sentence in the user's language.
+ */
+
+/** `{name}` stands for a value. A pair is singular and plural, chosen by the value `count`. */
+export const WORDS = {
+  // Why a card has its role
+  'role.configured': 'the configuration says so',
+  'role.monitor': 'it drives a monitor ({connectors})',
+  'role.boot': 'it is the display the machine booted with',
+  'role.integrated': 'it sits on the processor’s own bus',
+  'role.only-one-left': 'it is the card that is left for the monitors',
+  'role.other': 'another card serves the monitors ({card})',
+
+  // Why a card cannot be handed off
+  'refuse.one-card':
+    'This machine has only one graphics card ({card}); handing it to a VM would leave the monitors without one.',
+  'refuse.no-iommu':
+    'The IOMMU is off, so no VM can be given a card: turn on VT-d or AMD-Vi in the firmware set-up and add intel_iommu=on to the kernel command line where it is an Intel processor.',
+  'refuse.second-nvidia':
+    'A second NVIDIA card ({other}) is in use by the host, and {card} can only leave by unloading the driver that both share: give both to the same VM, or keep {other} on vfio-pci.',
+  'refuse.drives-monitor':
+    '{card} drives a monitor ({connectors}): plug it into the other card, or keep the session off this card.',
+  'refuse.group-strangers':
+    '{card} shares IOMMU group {group} with devices that would have to leave with it ({strangers}): use another slot, or a firmware setting that separates them (ACS).',
+  'refuse.is-igpu': '{card} serves the monitors and stays with the host: choose another card.',
+  'refuse.no-driver-way':
+    '{card} is driven by {driver}, which cannot be taken from it safely: use another driver for it.',
+  'refuse.stuck': '{card} is stuck until the next reboot: {why}',
+
+  // Why a VM cannot have it
+  'refuse.no-such-vm': 'There is no VM named “{vm}” on this machine: “gpu-handoff vms” lists them.',
+  'refuse.vm-without-card':
+    'The VM “{vm}” does not have {card} among its devices: add it as a PCI host device in virt-manager.',
+  'refuse.vm-without-cards':
+    'The VM “{vm}” has no graphics card of this machine among its devices: add one as a PCI host device in virt-manager.',
+  'refuse.group-not-whole':
+    'The VM “{vm}” takes {card} but not {missing}, which has to go with it: add that function as a PCI host device too.',
+  'refuse.not-managed':
+    'The VM “{vm}” has {card} with managed="no", so libvirt would not take it from its driver: set managed="yes".',
+  'refuse.vm-running': 'The VM “{vm}” is running already.',
+  'refuse.other-vm': '{card} is in use by the VM “{owner}”: shut that VM down first.',
+  'refuse.held': '{card} is held by {holders}: close what holds it, or run “gpu-handoff end-holders”.',
+  'refuse.held-kernel':
+    'Something in the kernel holds {card} ({modules}) and no process could be found for it: stop what uses it, or see “gpu-handoff holders”.',
+  'refuse.could-not-look': 'What holds {card} could not be seen completely, so it was left alone: {why}',
+  'refuse.switching': '{card} is changing hands right now ({what}): wait until that is done.',
+  'refuse.not-in-vm': '{card} is at the host already; there is nothing to take back.',
+  'refuse.libvirt-absent':
+    'libvirt did not answer ({why}): check that libvirtd or virtqemud is installed and running.',
+
+  // Errors of calls
+  'error.busy': 'Another operation is running ({what}): wait until it is done, or cancel it.',
+  'error.not-authorized': 'You are not authorized to {power}.',
+  'error.authority-absent': 'The authorization service (polkit) did not answer, so the answer is no: {why}',
+  'error.no-such-card': 'There is no graphics card “{card}”: “gpu-handoff status” lists them.',
+  'error.which-card': 'There are several cards for VMs ({cards}): say which one.',
+  'error.no-dgpu': 'This machine has no card that could be handed off: “gpu-handoff doctor” says why.',
+  'error.no-such-operation': 'There is no running operation “{operation}”.',
+  'error.not-cancellable': 'The operation is past the point where it can be cancelled ({step}).',
+  'error.no-such-holder': 'What “{holder}” names does not hold the card any more.',
+  'error.invalid-argument': 'The argument {argument} is not valid: {why}',
+  'error.unknown-method': 'There is no method {method} in {interface}.',
+  'error.root-only': 'Only libvirt’s hook, which runs as root, may call {method}.',
+  'error.too-many-clients': 'Too many programs are watching already: close some of them.',
+  'error.internal': 'The helper failed on an unexpected fault, and nothing more was done: {why}',
+  'error.helper-absent':
+    'The helper did not answer on the system bus ({why}): check that the package is installed and see “journalctl -u gpu-handoff”.',
+  'error.config': 'The configuration {file} has a fault in line {line}: {why}',
+
+  // What went wrong while doing
+  'fail.step': 'The step “{step}” failed: {why}',
+  'fail.time-limit': 'it took longer than {seconds} s',
+  'fail.module-busy': 'the module {module} is in use',
+  'fail.command': '{command} failed: {why}',
+  'fail.write': 'writing {path} failed: {why}',
+  'fail.cancelled': 'It was cancelled; everything is as it was.',
+  'fail.guest-not-seen': 'The VM “{vm}” did not take the card within {seconds} s.',
+  'fail.guest-start': 'libvirt could not start the VM “{vm}”: {why}',
+  'fail.guest-stays':
+    'The VM “{vm}” did not shut down within {seconds} s: shut it down inside the guest, or force it off.',
+  'fail.host-not-seen': '{card} did not come back to its driver {driver} within {seconds} s.',
+  'fail.came-back': '{holder} ended, but {again} holds {card} now.',
+  'fail.would-not-end': '{holder} did not end, even when forced.',
+  'fail.refused-to-close': '{holder} did not close within {seconds} s: save your work there, or force it.',
+  'fail.return': 'The card could not be brought back completely: {why}',
+  'stuck.child': '{what} does not return (it hangs inside the kernel since {seconds} s): reboot needed.',
+  'warn.helper-restarted': 'The helper was restarted in the middle; {what}.',
+
+  // Steps
+  'step.power': 'Keep {card} awake',
+  'step.claim': 'Reserve {card} for the VM',
+  'step.block': 'Keep the driver from loading again',
+  'step.mask': 'Close the device nodes to new users',
+  'step.look': 'Look again who holds {card}',
+  'step.stop': 'Stop {units}',
+  'step.unload': 'Unload {module}',
+  'step.start-vm': 'Start the VM “{vm}”',
+  'step.guest-has': 'See that the VM “{vm}” has {card}',
+  'step.shutdown-vm': 'Ask the VM “{vm}” to shut down',
+  'step.destroy-vm': 'Force the VM “{vm}” off',
+  'step.guest-gone': 'Wait until the VM “{vm}” gives {card} back',
+  'step.unbind': 'Take {card} from {driver}',
+  'step.unclaim': 'Lift the reservation of {card}',
+  'step.unblock': 'Let the driver load again',
+  'step.probe': 'Give {functions} back to its driver',
+  'step.load': 'Load {modules}',
+  'step.unmask': 'Open the device nodes again',
+  'step.start': 'Start {units}',
+  'step.unpower': 'Let {card} sleep again',
+  'step.host-has': 'See that {card} works at the host',
+  'step.end-process': 'End {holder}',
+  'step.end-service': 'Stop the service {holder}',
+  'step.free': 'See that nobody holds {card}',
+
+  // Operations
+  'operation.hand-off': 'handing {card} to the VM “{vm}”',
+  'operation.take-back': 'taking {card} back from the VM “{vm}”',
+  'operation.take-back-detached': 'bringing {card} back to the host',
+  'operation.end-holders': 'ending what holds {card}',
+  'operation.recover': 'mending what an interrupted operation left',
+
+  // States, as one glance and as one line
+  'state.host': 'At home',
+  'state.host.line': 'Ready for Linux apps ({driver}).',
+  'state.asleep': 'Asleep',
+  'state.asleep.line': 'Switched off to save power; wakes when an app uses it.',
+  'state.held': 'In use',
+  'state.held.line': ['Used by {count} app or service.', 'Used by {count} apps or services.'],
+  'state.vm': 'In {vm}',
+  'state.vm.line': 'The VM “{vm}” has it.',
+  'state.detached': 'Detached',
+  'state.detached.line': 'Neither the host nor a VM uses it; take it back to use it here.',
+  'state.switching': 'Changing',
+  'state.switching.line': 'Changing hands: {what}.',
+  'state.stuck': 'Stuck',
+  'state.stuck.line': 'Needs a reboot: {why}',
+  'state.unavailable': 'Not available',
+  'state.unavailable.line': '{why}',
+
+  // Holders
+  'holder.kernel': 'the kernel ({module}, use count {count})',
+  'holder.and-more': ['{names} and {count} more', '{names} and {count} more'],
+  'holder.named': '{name} (process {pid}, {user})',
+  'holder.service': '{unit} (service)',
+  'holders.none': 'Nobody holds {card}.',
+  'holders.unknown': [
+    'Nobody seen, but {count} process could not be looked into: ask as root, or through the helper.',
+    'Nobody seen, but {count} processes could not be looked into: ask as root, or through the helper.',
+  ],
+  'holders.partly': [
+    '{count} process could not be looked into.',
+    '{count} processes could not be looked into.',
+  ],
+  'holders.cut-short': 'The look at the processes was cut short, so there may be more.',
+
+  // Powers, as the end of “You are not authorized to …”
+  'power.hand-off': 'hand a graphics card to a VM',
+  'power.take-back': 'take a graphics card back from a VM',
+  'power.force-off': 'force a VM off to get its graphics card back',
+  'power.end-own': 'end your processes that hold a graphics card',
+  'power.end-others': 'end other users’ processes that hold a graphics card',
+  'power.stop-services': 'stop services that hold a graphics card',
+  'power.cancel': 'cancel an operation that somebody else started',
+} as const;
+
+export type WordKey = keyof typeof WORDS;
+
+/** A sentence before it is said: its key in WORDS and the values for its places. */
+export interface Sentence {
+  readonly key: WordKey;
+  readonly values: Readonly<Record<string, string>>;
+}
+
+/** Gives the translation of an English text; `count` is given where the text has a plural. */
+export type Translate = (text: string, plural?: string, count?: number) => string;
+
+const english: Translate = (text, plural, count) =>
+  plural !== undefined && count !== undefined && count !== 1 ? plural : text;
+
+/** A sentence from its key; numbers become text. */
+export function sentence(key: WordKey, values: Readonly<Record<string, string | number>> = {}): Sentence {
+  const texts: Record<string, string> = {};
+  for (const name of Object.keys(values)) texts[name] = String(values[name]);
+  return { key, values: texts };
+}
+
+/** The text of a sentence. Places without a value stay as they are written, so that a fault is seen. */
+export function say(what: Sentence, translate: Translate = english): string {
+  const template: string | readonly [string, string] = WORDS[what.key];
+  const text =
+    typeof template === 'string'
+      ? translate(template)
+      : translate(template[0], template[1], Number(what.values.count ?? '1'));
+  return text.replace(/\{([a-z]+)\}/g, (place, name: string) => what.values[name] ?? place);
+}
+
+/** A name that someone else chose, made safe to print: control characters are shown, not sent to a terminal. */
+export function printable(name: string, longest = 80): string {
+  const shown = name.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (c) => {
+    const hex = c.charCodeAt(0).toString(16);
+    return c === '\n' ? '\\n' : c === '\t' ? '\\t' : `\\u${'0000'.slice(hex.length)}${hex}`;
+  });
+  return shown.length > longest ? `${shown.slice(0, longest - 1)}…` : shown;
+}
