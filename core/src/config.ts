@@ -91,26 +91,26 @@ const unitsTaker: Taker = (config, value) => {
   return null;
 };
 
-const TAKERS: Readonly<Record<string, Taker>> = {
-  'cards.igpu': addressInto('igpu'),
-  'cards.dgpu': addressesInto('dgpus'),
-  'cards.ignore': addressesInto('ignore'),
-  'hand-off.services': unitsTaker,
-  'hand-off.step-seconds': secondsInto('stepSeconds', 1, 600),
-  'take-back.guest-shutdown-seconds': secondsInto('guestShutdownSeconds', 1, 3600),
-  'holders.end-seconds': secondsInto('endHolderSeconds', 1, 600),
-  'helper.idle-seconds': secondsInto('idleSeconds', 1, 86400),
-};
+const TAKERS = new Map<string, Taker>([
+  ['cards.igpu', addressInto('igpu')],
+  ['cards.dgpu', addressesInto('dgpus')],
+  ['cards.ignore', addressesInto('ignore')],
+  ['hand-off.services', unitsTaker],
+  ['hand-off.step-seconds', secondsInto('stepSeconds', 1, 600)],
+  ['take-back.guest-shutdown-seconds', secondsInto('guestShutdownSeconds', 1, 3600)],
+  ['holders.end-seconds', secondsInto('endHolderSeconds', 1, 600)],
+  ['helper.idle-seconds', secondsInto('idleSeconds', 1, 86400)],
+]);
 
 /** Every key that may stand in the file. */
-export const CONFIG_KEYS: readonly string[] = Object.keys(TAKERS);
+export const CONFIG_KEYS: readonly string[] = Array.from(TAKERS.keys());
 
 /** Reads entries over the defaults. A faulty entry leaves its default in place and is named with its line. */
 export function readConfig(entries: readonly ConfigEntry[]): { config: Config; faults: ConfigFault[] } {
   const config: Mutable<Config> = Object.assign({}, DEFAULT_CONFIG);
   const faults: ConfigFault[] = [];
   for (const entry of entries) {
-    const take = Object.hasOwn(TAKERS, entry.key) ? TAKERS[entry.key] : undefined;
+    const take = TAKERS.get(entry.key);
     if (take === undefined) {
       faults.push({
         line: entry.line,

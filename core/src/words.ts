@@ -25,8 +25,6 @@ export const WORDS = {
   'refuse.group-strangers':
     '{card} shares IOMMU group {group} with devices that would have to leave with it ({strangers}): use another slot, or a firmware setting that separates them (ACS).',
   'refuse.is-igpu': '{card} serves the monitors and stays with the host: choose another card.',
-  'refuse.no-driver-way':
-    '{card} is driven by {driver}, which cannot be taken from it safely: use another driver for it.',
   'refuse.stuck': '{card} is stuck until the next reboot: {why}',
 
   // Why a VM cannot have it
@@ -59,6 +57,9 @@ export const WORDS = {
   'error.no-dgpu': 'This machine has no card that could be handed off: “gpu-handoff doctor” says why.',
   'error.no-such-operation': 'There is no running operation “{operation}”.',
   'error.not-cancellable': 'The operation is past the point where it can be cancelled ({step}).',
+  'error.essential-holder':
+    '{holder} belongs to the session itself, and ending it would log its user out: name it and force it, if that is meant.',
+  'error.nothing-to-end': 'Nobody holds {card}; there is nothing to end.',
   'error.no-such-holder': 'What “{holder}” names does not hold the card any more.',
   'error.invalid-argument': 'The argument {argument} is not valid: {why}',
   'error.unknown-method': 'There is no method {method} in {interface}.',
@@ -77,6 +78,7 @@ export const WORDS = {
   'fail.write': 'writing {path} failed: {why}',
   'fail.cancelled': 'It was cancelled; everything is as it was.',
   'fail.guest-not-seen': 'The VM “{vm}” did not take the card within {seconds} s.',
+  'fail.guest-gave-back': 'libvirt gave the card back before the VM “{vm}” had started.',
   'fail.guest-start': 'libvirt could not start the VM “{vm}”: {why}',
   'fail.guest-stays':
     'The VM “{vm}” did not shut down within {seconds} s: shut it down inside the guest, or force it off.',
@@ -89,6 +91,7 @@ export const WORDS = {
   'warn.helper-restarted': 'The helper was restarted in the middle; {what}.',
 
   // Steps
+  'step.preflight': 'Check that the card can leave',
   'step.power': 'Keep {card} awake',
   'step.claim': 'Reserve {card} for the VM',
   'step.block': 'Keep the driver from loading again',
@@ -196,11 +199,24 @@ export function say(what: Sentence, translate: Translate = english): string {
   return text.replace(/\{([a-z]+)\}/g, (place, name: string) => what.values[name] ?? place);
 }
 
+/** Control characters, line separators and the marks that turn the direction of writing. */
+function isUnprintable(code: number): boolean {
+  return (
+    code < 0x20 ||
+    (code >= 0x7f && code < 0xa0) ||
+    (code >= 0x2028 && code <= 0x202e) ||
+    (code >= 0x2066 && code <= 0x2069)
+  );
+}
+
 /** A name that someone else chose, made safe to print: control characters are shown, not sent to a terminal. */
 export function printable(name: string, longest = 80): string {
-  const shown = name.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (c) => {
-    const hex = c.charCodeAt(0).toString(16);
-    return c === '\n' ? '\\n' : c === '\t' ? '\\t' : `\\u${'0000'.slice(hex.length)}${hex}`;
-  });
+  let shown = '';
+  for (const character of name) {
+    const code = character.charCodeAt(0);
+    if (character === '\n') shown += '\\n';
+    else if (isUnprintable(code)) shown += `\\u${code.toString(16).padStart(4, '0')}`;
+    else shown += character;
+  }
   return shown.length > longest ? `${shown.slice(0, longest - 1)}…` : shown;
 }

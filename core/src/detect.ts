@@ -1,0 +1,252 @@
+/**
+ * Which cards there are, which of them serves the monitors and which can change hands, and what stands in the way.
+ * Pure: everything comes from HardwareFacts.
+ */
+import type { Config } from './config.js';
+import type { Address, HardwareFacts, PciFunction, VirtualMachine } from './facts.js';
+import { type Sentence, sentence } from './words.js';
+
+export type Role = 'igpu' | 'dgpu' | 'ignored';
+
+export type ObstacleCode =
+  | 'one-card'
+  | 'no-iommu'
+  | 'second-nvidia'
+  | 'drives-monitor'
+  | 'group-strangers'
+  | 'is-igpu';
+
+/** Something that keeps a card from being handed off at all, whatever the VM. */
+export interface Obstacle {
+  readonly code: ObstacleCode;
+  readonly sentence: Sentence;
+}
+
+export interface Card {
+  /** The address of its display function; the card's name on the bus and on the command line. */
+  readonly id: Address;
+  /** A short name for people, such as `GeForce RTX 4070`. */
+  readonly name: string;
+  /** `NVIDIA`, `AMD`, `Intel` or what pci.ids says. */
+  readonly vendor: string;
+  readonly role: Role;
+  /** Why it has that role: the end of a sentence that begins with its name. */
+  readonly reason: Sentence;
+  /** Its display function. */
+  readonly main: PciFunction;
+  /** All functions of its slot, by address; `main` among them. */
+  readonly functions: readonly PciFunction[];
+  readonly obstacles: readonly Obstacle[];
+}
+
+/** Drivers that only keep a function for a guest, or for nobody. */
+const PLACEHOLDER_DRIVERS = ['vfio-pci', 'pci-stub', 'pcieport'];
+
+export function isDisplay(fn: PciFunction): boolean {
+  return fn.classCode >> 16 === 0x03;
+}
+
+/** `0000:01:00` of `0000:01:00.0`. */
+export function slotOf(address: Address): string {
+  return address.slice(0, address.lastIndexOf('.'));
+}
+
+/** True where a driver of the host has the function, so that a guest could not take its group. */
+export function usedByHost(fn: PciFunction): boolean {
+  return fn.driver !== null && PLACEHOLDER_DRIVERS.indexOf(fn.driver) < 0;
+}
+
+/** True for a card that can only leave by unloading NVIDIA's modules. */
+export function leavesByUnloading(card: Card): boolean {
+  return card.main.driver === 'nvidia';
+}
+
+/** Asleep: the kernel has cut or nearly cut its power. Reading this wakes nothing. */
+export function isAsleep(fn: PciFunction): boolean {
+  return fn.power.state === 'D3cold' || fn.power.runtime === 'suspended';
+}
+
+const VENDORS: Readonly<Record<number, string>> = {
+  4318: 'NVIDIA', // 10de
+  4098: 'AMD', // 1002
+  32902: 'Intel', // 8086
+};
+
+function hex4(value: number): string {
+  return value.toString(16).padStart(4, '0');
+}
+
+/** pci.ids has the chip's name with the market's name in brackets: `AD104 [GeForce RTX 4070]`. */
+function shortName(fn: PciFunction): string {
+  const full = fn.deviceName;
+  if (full === null || full === '') return `Display device ${hex4(fn.vendorId)}:${hex4(fn.deviceId)}`;
+  const market = /\[([^\]]+)\]\s*$/.exec(full);
+  return market?.[1] ?? full;
+}
+
+function vendorOf(fn: PciFunction): string {
+  const known = VENDORS[fn.vendorId];
+  if (known !== undefined) return known;
+  return fn.vendorName ?? hex4(fn.vendorId);
+}
+
+function litConnectors(functions: readonly PciFunction[]): string[] {
+  const names: string[] = [];
+  for (const fn of functions) for (const c of fn.connectors) if (c.enabled) names.push(c.name);
+  return names;
+}
+
+/** Members of the card's IOMMU groups that are no functions of its slot and that the host uses. */
+function strangersOf(functions: readonly PciFunction[], facts: HardwareFacts): PciFunction[] {
+  const groups = functions.map((fn) => fn.iommuGroup).filter((group) => group !== null);
+  const own = functions.map((fn) => fn.address);
+  return facts.functions.filter(
+    (fn) =>
+      fn.iommuGroup !== null &&
+      groups.indexOf(fn.iommuGroup) >= 0 &&
+      own.indexOf(fn.address) < 0 &&
+      usedByHost(fn),
+  );
+}
+
+interface Slot {
+  readonly main: PciFunction;
+  readonly functions: readonly PciFunction[];
+}
+
+function slots(facts: HardwareFacts): Slot[] {
+  const found: Slot[] = [];
+  for (const main of facts.functions) {
+    if (!isDisplay(main)) continue;
+    const slot = slotOf(main.address);
+    // A slot with two display functions is one card; the lower function is its name.
+    if (found.some((other) => slotOf(other.main.address) === slot)) continue;
+    found.push({ main, functions: facts.functions.filter((fn) => slotOf(fn.address) === slot) });
+  }
+  return found;
+}
+
+/**
+ * How much speaks for a card as the one for the monitors. What lights a monitor now outweighs what the firmware
+ * chose at boot, and that outweighs where the card sits; a card that a guest has cannot serve the session.
+ */
+function fitsMonitors(slot: Slot): number {
+  if (slot.main.driver === 'vfio-pci' || slot.main.driver === 'pci-stub') return -1;
+  let score = 0;
+  if (litConnectors(slot.functions).length > 0) score += 8;
+  if (slot.main.bootVga) score += 4;
+  if (onRootBus(slot.main)) score += 2;
+  if (slot.main.driver !== null && slot.main.driver !== 'nvidia') score += 1;
+  return score;
+}
+
+/** On bus 0: part of the processor or its chipset, not behind a port. */
+function onRootBus(fn: PciFunction): boolean {
+  return /^[0-9a-f]{4}:00:/.test(fn.address);
+}
+
+function whyMonitors(slot: Slot, config: Config): Sentence {
+  const lit = litConnectors(slot.functions);
+  if (config.igpu === slot.main.address) return sentence('role.configured');
+  if (lit.length > 0) return sentence('role.monitor', { connectors: lit.join(', ') });
+  if (slot.main.bootVga) return sentence('role.boot');
+  if (onRootBus(slot.main)) return sentence('role.integrated');
+  return sentence('role.only-one-left');
+}
+
+function bestForMonitors(all: readonly Slot[], config: Config): Slot | null {
+  const candidates = all.filter(
+    (slot) => config.ignore.indexOf(slot.main.address) < 0 && config.dgpus.indexOf(slot.main.address) < 0,
+  );
+  const configured = candidates.filter((slot) => slot.main.address === config.igpu)[0];
+  if (configured !== undefined) return configured;
+  let best: Slot | null = null;
+  for (const slot of candidates) {
+    if (best === null || fitsMonitors(slot) > fitsMonitors(best)) best = slot;
+  }
+  return best;
+}
+
+function roleOf(slot: Slot, monitors: Slot | null, config: Config): Role {
+  if (config.ignore.indexOf(slot.main.address) >= 0) return 'ignored';
+  if (slot === monitors) return 'igpu';
+  if (config.dgpus.length > 0 && config.dgpus.indexOf(slot.main.address) < 0) return 'ignored';
+  return 'dgpu';
+}
+
+/** All cards of the machine, in address order, with their roles and obstacles. */
+export function detect(facts: HardwareFacts, config: Config): Card[] {
+  const all = slots(facts);
+  const monitors = bestForMonitors(all, config);
+  const cards = all.map((slot): Card => {
+    const role = roleOf(slot, monitors, config);
+    const configured =
+      role === 'ignored' || config.dgpus.indexOf(slot.main.address) >= 0 || config.igpu === slot.main.address;
+    let reason: Sentence;
+    if (role === 'igpu') reason = whyMonitors(slot, config);
+    else if (configured || monitors === null) reason = sentence('role.configured');
+    else reason = sentence('role.other', { card: shortName(monitors.main) });
+    return {
+      id: slot.main.address,
+      name: shortName(slot.main),
+      vendor: vendorOf(slot.main),
+      role,
+      reason,
+      main: slot.main,
+      functions: slot.functions,
+      obstacles: [],
+    };
+  });
+  return cards.map((card) => Object.assign({}, card, { obstacles: obstaclesOf(card, [card], cards, facts) }));
+}
+
+/**
+ * What stands in the way of `card` when it leaves together with `leaving` (itself among them). `guestHas` are
+ * further addresses that the VM takes: they are no strangers in the group.
+ */
+export function obstaclesOf(
+  card: Card,
+  leaving: readonly Card[],
+  cards: readonly Card[],
+  facts: HardwareFacts,
+  guestHas: readonly Address[] = [],
+): Obstacle[] {
+  const obstacles: Obstacle[] = [];
+  if (cards.length < 2) {
+    obstacles.push({ code: 'one-card', sentence: sentence('refuse.one-card', { card: card.name }) });
+  } else if (card.role === 'igpu') {
+    obstacles.push({ code: 'is-igpu', sentence: sentence('refuse.is-igpu', { card: card.name }) });
+  }
+  if (!facts.iommu || card.main.iommuGroup === null) {
+    obstacles.push({ code: 'no-iommu', sentence: sentence('refuse.no-iommu') });
+  }
+  if (leavesByUnloading(card)) {
+    const other = cards.filter((c) => leavesByUnloading(c) && !leaving.some((l) => l.id === c.id))[0];
+    if (other !== undefined) {
+      const values = { card: card.name, other: other.name === card.name ? other.id : other.name };
+      obstacles.push({ code: 'second-nvidia', sentence: sentence('refuse.second-nvidia', values) });
+    }
+  }
+  const lit = litConnectors(card.functions);
+  if (lit.length > 0 && card.role !== 'igpu') {
+    const values = { card: card.name, connectors: lit.join(', ') };
+    obstacles.push({ code: 'drives-monitor', sentence: sentence('refuse.drives-monitor', values) });
+  }
+  const taken = guestHas.concat(...leaving.map((l) => l.functions.map((fn) => fn.address)));
+  const strangers = strangersOf(card.functions, facts).filter((fn) => taken.indexOf(fn.address) < 0);
+  if (strangers.length > 0) {
+    const values = {
+      card: card.name,
+      group: String(card.main.iommuGroup),
+      strangers: strangers.map((fn) => `${fn.deviceName ?? 'device'} at ${fn.address}`).join(', '),
+    };
+    obstacles.push({ code: 'group-strangers', sentence: sentence('refuse.group-strangers', values) });
+  }
+  return obstacles;
+}
+
+/** The cards whose functions stand among a VM's host devices. */
+export function cardsOf(vm: VirtualMachine, cards: readonly Card[]): Card[] {
+  const taken = vm.devices.map((device) => device.address);
+  return cards.filter((card) => card.functions.some((fn) => taken.indexOf(fn.address) >= 0));
+}
