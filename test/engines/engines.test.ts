@@ -29,7 +29,7 @@ describe('the harness', () => {
   it.each([
     ['groups with a name', "/(?<year>\\d{4})/.exec('in 1999').groups !== undefined"],
     ['looking behind', "/(?<=in )\\d/.test('in 1999')"],
-    ['a stable sort', 'rows().sort((a, b) => a.key - b.key).every((row, i) => row.place % 200 === i % 200)'],
+    ['a stable sort', 'rows().sort((a, b) => a.key - b.key).every((row, i) => row.place === i % 200)'],
     ['the order of a language', "['b', 'B', 'a'].sort((a, b) => a.localeCompare(b))"],
   ])('sees an engine answer otherwise: %s', async (name, expression) => {
     const stem = join(work, name.replaceAll(' ', '-'));

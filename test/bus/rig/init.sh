@@ -34,6 +34,8 @@ mount -t tmpfs -o mode=1777 rig dev/shm
 mount -t tmpfs -o mode=1777 rig tmp
 mount -t tmpfs -o mode=755 rig run
 mkdir -p run/dbus run/lock run/user
+# polkitd complains about each that is missing.
+mkdir -p {run,usr/local/share,etc}/polkit-1/{actions,rules.d}
 for uid in 1000 1001 1002; do
   mkdir -m 700 run/user/$uid
   chown $uid:$uid run/user/$uid

@@ -7,6 +7,7 @@ import { build } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSandbox } from './sandbox.js';
 import { type Bus, connect, PLACES, startBus } from './session.js';
+import { startSwitcheroo } from './switcheroo.js';
 
 const ACTION = 'io.github.gpuhandoff.rig.sample';
 const NAME = 'io.github.gpuhandoff.RigSample';
@@ -138,6 +139,29 @@ describe('the private bus', () => {
     );
     expect(reply?.body).toEqual([0, client.name]);
     client.disconnect();
+  });
+
+  it('runs switcheroo-control over pretended cards', async () => {
+    const intel = {
+      slot: '00:02.0',
+      vendor: 'Intel Corporation',
+      model: 'UHD 770',
+      driver: 'i915',
+      bootVga: true,
+    };
+    const nvidia = { slot: '01:00.0', vendor: 'NVIDIA', model: 'AD104', driver: 'nvidia', bootVga: false };
+    const ask = async (): Promise<string> => {
+      const place = ['net.hadess.SwitcherooControl', '/net/hadess/SwitcherooControl'];
+      const get = [...place, 'net.hadess.SwitcherooControl', 'HasDualGpu', 'GPUs'];
+      return (await bus.run(['busctl', '--system', 'get-property', ...get], { user: 'alice' })).stdout;
+    };
+    const both = await startSwitcheroo(bus, [intel, nvidia]);
+    expect(await ask()).toMatch(/^b true\naa\{sv\} 2 .*"NVIDIA AD104".*"__NV_PRIME_RENDER_OFFLOAD" "1"/);
+    await both.kill();
+    await bus.waitForNoName('net.hadess.SwitcherooControl');
+    const one = await startSwitcheroo(bus, [intel]);
+    expect(await ask()).toMatch(/^b false\naa\{sv\} 1 /);
+    await one.kill();
   });
 
   it('has session buses for its users', async () => {

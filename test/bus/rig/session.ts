@@ -91,6 +91,7 @@ class PrivateBus implements Bus {
   readonly #daemons: Running[] = [];
   readonly #doors = new Map<string, Promise<Door>>();
   #client: Promise<Client> | undefined;
+  #stopped = false;
 
   constructor(sandbox: Sandbox) {
     this.#sandbox = sandbox;
@@ -119,7 +120,8 @@ class PrivateBus implements Bus {
     // Printed once it listens.
     await daemon.waitFor(/^unix:/m);
     if (options.polkit !== false) {
-      const polkitd = this.spawn(['/usr/lib/polkit-1/polkitd', '--no-debug', '--log-level=notice'], {
+      // As its unit starts it, but for --no-debug, which would send its complaints about rules to /dev/null.
+      const polkitd = this.spawn(['/usr/lib/polkit-1/polkitd', '--log-level=notice'], {
         user: 'polkitd',
       });
       this.#daemons.push(polkitd);
@@ -128,6 +130,9 @@ class PrivateBus implements Bus {
   }
 
   async addressFor(user: string): Promise<string> {
+    if (this.#stopped) {
+      throw new Error('the bus has been stopped');
+    }
     let door = this.#doors.get(user);
     if (door === undefined) {
       door = openDoor(this.#sandbox, user);
@@ -189,10 +194,11 @@ class PrivateBus implements Bus {
   }
 
   async stop(): Promise<void> {
+    this.#stopped = true;
     // Before the daemon goes: a client that loses its bus reports an error.
     (await this.#client?.catch(() => undefined))?.disconnect();
     for (const door of this.#doors.values()) {
-      (await door).close();
+      (await door.catch(() => undefined))?.close();
     }
     this.#doors.clear();
     await this.#sandbox.stop();
