@@ -88,7 +88,8 @@ export const WORDS = {
   'fail.refused-to-close': '{holder} did not close within {seconds} s: save your work there, or force it.',
   'fail.return': 'The card could not be brought back completely: {why}',
   'stuck.child': '{what} does not return (it hangs inside the kernel since {seconds} s): reboot needed.',
-  'warn.helper-restarted': 'The helper was restarted in the middle; {what}.',
+  'fail.helper-restarted': 'The helper was restarted in the middle, and {card} was brought back to the host.',
+  'fail.held-again': '{card} was taken by {holders} in the meantime; everything is as it was.',
 
   // Steps
   'step.preflight': 'Check that the card can leave',

@@ -1,0 +1,202 @@
+/** Host → VM: look, plan, do, and bring everything back when a step fails. */
+import { cardsOf, leavesByUnloading } from '../detect.js';
+import { failure, HandoffError, reasonOf } from '../errors.js';
+import type { VirtualMachine } from '../facts.js';
+import { type HolderReport, NOBODY } from '../holders.js';
+import { type HandOffPlan, type Memory, planHandOff, planReturn, remember } from '../plan.js';
+import { preflight, type Refusal, refusalByHolders } from '../preflight.js';
+import { printable, say, sentence } from '../words.js';
+import { lookForHolders } from './look.js';
+import { runAll, runSteps, viewsOf } from './runner.js';
+import { see } from './see.js';
+import type { Run, Workshop } from './workshop.js';
+
+/** What a hand-off would do, or why it cannot. */
+export interface Intention {
+  readonly vm: VirtualMachine;
+  readonly cards: readonly string[];
+  readonly refusals: readonly Refusal[];
+  readonly holders: HolderReport;
+  /** Null where there are refusals. */
+  readonly plan: HandOffPlan | null;
+}
+
+/** Looks at everything a hand-off depends on and plans it. Touches nothing. */
+export async function intend(workshop: Workshop, vm: VirtualMachine, startsVm: boolean): Promise<Intention> {
+  const { machine, config } = workshop;
+  await workshop.refresh();
+  const { facts, cards } = workshop;
+  const leaving = cardsOf(vm, cards);
+  const refusals = preflight(vm, cards, facts, { guests: workshop.guestRefs(), stuck: workshop.stuck });
+  let holders = NOBODY;
+  if (refusals.length === 0) {
+    holders = await lookForHolders(machine, leaving, facts, config.services);
+    const held = refusalByHolders(leaving, holders);
+    if (held !== null) refusals.push(held);
+  }
+  let plan: HandOffPlan | null = null;
+  if (refusals.length === 0) {
+    const memory = await memoryFor(workshop, leaving);
+    plan = planHandOff(vm, leaving, facts, memory, config, startsVm);
+  }
+  return { vm, cards: leaving.map((card) => card.id), refusals, holders, plan };
+}
+
+/** Reads what the way back will need; a card that is away already keeps what was remembered when it left. */
+async function memoryFor(
+  workshop: Workshop,
+  leaving: readonly import('../detect.js').Card[],
+): Promise<Memory> {
+  const { machine, config, facts } = workshop;
+  const units = leaving.some(leavesByUnloading) ? await machine.eyes.services(config.services) : [];
+  const active = units.filter((unit) => unit.active).map((unit) => unit.unit);
+  const memory = remember(leaving, facts, active, (node) => machine.eyes.nodeMode(node));
+  const first = leaving[0];
+  const before = first === undefined ? null : workshop.heldWith(first.id);
+  return memory.home.length === 0 && before !== null ? before.memory : memory;
+}
+
+/**
+ * Executes a hand-off as the running operation. Rejects with the reason after everything was brought back.
+ * `resolve` finds the VM: by name through libvirt, or from what libvirt gave its hook.
+ */
+export async function handOff(
+  workshop: Workshop,
+  run: Run,
+  resolve: () => Promise<VirtualMachine>,
+): Promise<void> {
+  const { operation } = run;
+  operation.steps = [
+    { id: 'preflight', title: sentence('step.preflight'), state: 'running', sentence: null },
+  ];
+  workshop.publish();
+  const first = operation.steps[0];
+  let plan: HandOffPlan;
+  try {
+    const vm = await resolve();
+    operation.vm = { uuid: vm.uuid, name: vm.name };
+    plan = await planOrRefuse(workshop, run, vm);
+  } catch (fault) {
+    if (first !== undefined) {
+      first.state = 'failed';
+      first.sentence = fault instanceof HandoffError ? fault.sentence : null;
+    }
+    throw fault;
+  }
+  if (first !== undefined) first.state = 'done';
+  operation.steps = operation.steps.concat(viewsOf(plan.steps));
+
+  const started: string[] = [];
+  const { memory } = plan;
+  run.touching = true;
+  try {
+    await runSteps(
+      {
+        machine: workshop.machine,
+        operation,
+        publish: () => workshop.publish(),
+        begin: (step) => {
+          started.push(step.id);
+          workshop.writeJournal({ operation: operation.id, kind: 'hand-off', vm: plan.vm, memory, started });
+          operation.cancellable = step.id !== 'start-vm' && step.id !== 'guest-has';
+          // All that libvirt waits for is done once only the guest itself is missing.
+          if (step.id === 'guest-has') run.prepared();
+        },
+        see: (check, step) => see(workshop, run, check, step),
+        cancelled: () => run.cancelRequested && operation.cancellable,
+      },
+      plan.steps,
+    );
+  } catch (fault) {
+    operation.cancellable = false;
+    const reason = await explain(workshop, plan, fault, started);
+    await bringBack(workshop, run, plan, started, reason);
+    throw reason;
+  }
+  workshop.keep(plan.vm, memory);
+  workshop.removeJournal();
+}
+
+async function planOrRefuse(workshop: Workshop, run: Run, vm: VirtualMachine): Promise<HandOffPlan> {
+  const { operation } = run;
+  const intention = await intend(workshop, vm, run.origin === 'call');
+  operation.cards = intention.cards;
+  const names = workshop.cards
+    .filter((card) => intention.cards.indexOf(card.id) >= 0)
+    .map((card) => card.name);
+  operation.title = sentence('operation.hand-off', { card: names.join(', '), vm: printable(vm.name) });
+  const refused = intention.refusals[0];
+  if (refused !== undefined) throw new HandoffError(refused.failure, refused.sentence);
+  if (intention.plan === null) throw failure('Failed', 'error.internal', { why: 'no plan was made' });
+  return intention.plan;
+}
+
+/** A failure with who is to blame: a module that is in use names nobody, a second look may. */
+async function explain(
+  workshop: Workshop,
+  plan: HandOffPlan,
+  fault: unknown,
+  started: readonly string[],
+): Promise<HandoffError> {
+  const failed =
+    fault instanceof HandoffError ? fault : failure('Failed', 'error.internal', { why: reasonOf(fault) });
+  const last = started[started.length - 1] ?? '';
+  if (last === 'start-vm') {
+    const vm = printable(plan.vm.name);
+    const why = failed.sentence.values.why ?? failed.message;
+    if (failed.failure === 'Failed') return failure('Failed', 'fail.guest-start', { vm, why });
+  }
+  if (failed.failure !== 'Held' || last.indexOf('unload') !== 0) return failed;
+  const cards = workshop
+    .lookAtHardware()
+    .filter((card) => plan.memory.cards.some((one) => one.id === card.id));
+  const report = await lookForHolders(workshop.machine, cards, workshop.facts, []);
+  const refused = refusalByHolders(cards, report);
+  return refused === null ? failed : new HandoffError('Held', refused.sentence);
+}
+
+/** Undoes what was begun. A card that hangs in the kernel is left alone and marked. */
+async function bringBack(
+  workshop: Workshop,
+  run: Run,
+  plan: HandOffPlan,
+  started: readonly string[],
+  reason: HandoffError,
+): Promise<void> {
+  const { operation } = run;
+  const { memory } = plan;
+  const cards = memory.cards.map((card) => card.id);
+  workshop.machine.log.line('warning', `Undoing: ${reason.message}`, { operation: operation.id });
+  if (reason.failure === 'Stuck') {
+    workshop.markStuck(cards, say(reason.sentence));
+    workshop.removeJournal();
+    return;
+  }
+  await workshop.refresh();
+  if (cards.every((id) => workshop.guests.has(id))) {
+    // The guest runs with its cards after all: taking them now would pull them from under it.
+    workshop.keep(plan.vm, memory);
+    workshop.removeJournal();
+    return;
+  }
+  const steps = planReturn(memory, workshop.facts, workshop.config, started);
+  operation.steps = operation.steps.concat(viewsOf(steps));
+  const failures = await runAll(
+    {
+      machine: workshop.machine,
+      operation,
+      publish: () => workshop.publish(),
+      begin: () => {},
+      see: (check, step) => see(workshop, run, check, step),
+      cancelled: () => false,
+    },
+    steps,
+  );
+  for (const view of operation.steps) {
+    if (started.indexOf(view.id) >= 0 && view.state === 'done') view.state = 'undone';
+  }
+  const worst = failures.filter((one) => one.failure === 'Stuck')[0];
+  if (worst !== undefined) workshop.markStuck(cards, say(worst.sentence));
+  else if (failures.length > 0) workshop.keep(plan.vm, memory);
+  workshop.removeJournal();
+}

@@ -1,0 +1,63 @@
+/** Looks that need more than sysfs: who holds cards, and which guest has them. */
+import type { Card } from '../detect.js';
+import type { Address, HardwareFacts, ProcessUse } from '../facts.js';
+import { countsSayFree, type HolderReport, holderQuestion, NOBODY, reportHolders } from '../holders.js';
+import { isUuid } from '../journal.js';
+import type { Machine } from '../machine.js';
+import type { GuestRef } from '../state.js';
+
+/** Who holds these cards. No pass is made when the use counts prove that nobody can. */
+export async function lookForHolders(
+  machine: Machine,
+  cards: readonly Card[],
+  facts: HardwareFacts,
+  services: readonly string[],
+): Promise<HolderReport> {
+  const suspects = cards.filter((card) => !countsSayFree(card, facts));
+  if (suspects.length === 0) return NOBODY;
+  const pass = await machine.eyes.processes(holderQuestion(suspects, facts));
+  return reportHolders(suspects, facts, pass, services, machine.eyes);
+}
+
+/** The process of a guest that has a card's VFIO group or device open. */
+export interface GuestProcess {
+  readonly pid: number;
+  readonly startTicks: number;
+  readonly vm: GuestRef | null;
+}
+
+function vfioNumbers(card: Card): string[] {
+  const numbers: string[] = [];
+  for (const fn of card.functions)
+    for (const node of fn.nodes) if (node.kind === 'vfio') numbers.push(node.number);
+  return numbers;
+}
+
+/** libvirt gives every guest its UUID and name on QEMU's command line. */
+export function guestOfProcess(use: ProcessUse): GuestRef | null {
+  const uuid = use.argv[use.argv.indexOf('-uuid') + 1];
+  const name = use.argv[use.argv.indexOf('-name') + 1] ?? '';
+  if (use.argv.indexOf('-uuid') < 0 || !isUuid(uuid)) return null;
+  // Commas in a value are doubled: `guest=a,,b,debug-threads=on`.
+  const guest = /(?:^|,)guest=((?:[^,]|,,)*)/.exec(name);
+  return { uuid, name: guest?.[1]?.replace(/,,/g, ',') ?? uuid };
+}
+
+/** By card, the guest process that has it open now. Only cards on vfio-pci can be with a guest. */
+export async function lookForGuests(
+  machine: Machine,
+  cards: readonly Card[],
+): Promise<ReadonlyMap<Address, GuestProcess>> {
+  const found = new Map<Address, GuestProcess>();
+  const away = cards.filter((card) => card.functions.some((fn) => fn.driver === 'vfio-pci'));
+  const numbers = away.reduce<string[]>((all, card) => all.concat(vfioNumbers(card)), []);
+  if (numbers.length === 0) return found;
+  const pass = await machine.eyes.processes({ numbers, exporters: [] });
+  for (const card of away) {
+    const own = vfioNumbers(card);
+    const use = pass.found.filter((one) => one.uses.some((u) => own.indexOf(u.number) >= 0))[0];
+    if (use !== undefined)
+      found.set(card.id, { pid: use.pid, startTicks: use.startTicks, vm: guestOfProcess(use) });
+  }
+  return found;
+}

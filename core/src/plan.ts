@@ -1,0 +1,289 @@
+/**
+ * The steps of a hand-off and of the way back, as values. Nothing here touches the machine: a plan can be printed
+ * (dry run), written to the journal, executed, and undone.
+ */
+import type { Config } from './config.js';
+import { type Card, leavesByUnloading } from './detect.js';
+import type { Address, DeviceNode, HardwareFacts, VirtualMachine } from './facts.js';
+import { nvidiaStack } from './holders.js';
+import type { Act, MaskedNode } from './machine.js';
+import { printable, type Sentence, sentence } from './words.js';
+
+/** A question that a step asks of the machine; it is over when the answer is yes. */
+export type Check =
+  | { readonly see: 'nobody-holds'; readonly cards: readonly Address[] }
+  | { readonly see: 'guest-has'; readonly cards: readonly Address[]; readonly uuid: string }
+  | { readonly see: 'guest-gone'; readonly cards: readonly Address[]; readonly uuid: string }
+  | { readonly see: 'host-has'; readonly home: readonly HomeFunction[] };
+
+export interface Step {
+  /** Unique within a plan: `claim`, `unload:nvidia_drm`, … */
+  readonly id: string;
+  readonly title: Sentence;
+  readonly task: { readonly act: Act } | { readonly check: Check };
+  readonly limitMs: number;
+}
+
+/** Where a function belongs when the card is at home. */
+export interface HomeFunction {
+  readonly address: Address;
+  readonly driver: string;
+  /** It had DRM nodes, which must be there again. */
+  readonly drm: boolean;
+}
+
+/** What the way back needs to know of how the machine was before. Plain values: it is part of the journal. */
+export interface Memory {
+  readonly cards: readonly { readonly id: Address; readonly name: string }[];
+  readonly functions: readonly Address[];
+  readonly home: readonly HomeFunction[];
+  /** Functions whose `power/control` was `auto`. */
+  readonly autoPower: readonly Address[];
+  /** Modules to load again, in order; empty where nothing is unloaded. */
+  readonly modules: readonly string[];
+  /** Units that are stopped, and so started again. */
+  readonly services: readonly string[];
+  readonly nodes: readonly MaskedNode[];
+}
+
+export interface HandOffPlan {
+  readonly vm: { readonly uuid: string; readonly name: string };
+  readonly memory: Memory;
+  readonly steps: readonly Step[];
+}
+
+const AUDIO = 0x04;
+
+function act(id: string, title: Sentence, what: Act, limitMs: number): Step {
+  return { id, title, task: { act: what }, limitMs };
+}
+
+function check(id: string, title: Sentence, what: Check, limitMs: number): Step {
+  return { id, title, task: { check: what }, limitMs };
+}
+
+/** Modules to load so that the whole stack stands again: those that no other module of it needs. */
+function loadOrder(stack: readonly string[], facts: HardwareFacts): string[] {
+  const tops = stack.filter((name) => {
+    const module = facts.modules.filter((m) => m.name === name)[0];
+    return module !== undefined && module.holders.length === 0;
+  });
+  // nvidia_drm last: when it is there the card is complete, render node and all.
+  return tops.filter((name) => name !== 'nvidia_drm').concat(tops.filter((name) => name === 'nvidia_drm'));
+}
+
+/** Ids that stand for every step, for a card that a guest had: all of them were begun. */
+export const EVERY_STEP: readonly string[] = [
+  'power',
+  'claim',
+  'block',
+  'mask',
+  'stop',
+  'unload',
+  'start-vm',
+  'guest-has',
+];
+
+/** What has to be known for the way back, from facts read before anything is done. */
+export function remember(
+  cards: readonly Card[],
+  facts: HardwareFacts,
+  activeServices: readonly string[],
+  modeOf: (node: DeviceNode) => number | null,
+): Memory {
+  const functions = cards.reduce<Card['functions']>((all, card) => all.concat(card.functions), []);
+  const unloading = cards.some(leavesByUnloading);
+  const stack = unloading ? nvidiaStack(facts) : [];
+  const nodes: DeviceNode[] = [];
+  for (const fn of functions) for (const node of fn.nodes) if (node.kind !== 'vfio') nodes.push(node);
+  if (unloading) for (const node of facts.nvidiaNodes) nodes.push(node);
+  const home: HomeFunction[] = [];
+  for (const fn of functions) {
+    if (fn.driver === null || fn.driver === 'vfio-pci') continue;
+    const drm = fn.nodes.some((node) => node.kind === 'card' || node.kind === 'render');
+    home.push({ address: fn.address, driver: fn.driver, drm });
+  }
+  return {
+    cards: cards.map((card) => ({ id: card.id, name: card.name })),
+    functions: functions.map((fn) => fn.address),
+    home,
+    autoPower: functions.filter((fn) => fn.power.control === 'auto').map((fn) => fn.address),
+    modules: loadOrder(stack, facts),
+    services: unloading ? activeServices : [],
+    nodes: nodes
+      .map((node) => ({ number: node.number, path: node.path, kind: node.kind, mode: modeOf(node) }))
+      .filter((node) => node.mode !== null && node.mode !== 0),
+  };
+}
+
+/**
+ * What to assume of a card that is found away from home with nothing remembered (its VM was started before the
+ * helper was installed): NVIDIA's modules by vendor, otherwise whatever driver the kernel gives it.
+ */
+export function assume(cards: readonly Card[], facts: HardwareFacts): Memory {
+  const functions = cards.reduce<Card['functions']>((all, card) => all.concat(card.functions), []);
+  const nvidia = cards.some((card) => card.main.vendorId === 0x10de) && nvidiaStack(facts).length === 0;
+  return {
+    cards: cards.map((card) => ({ id: card.id, name: card.name })),
+    functions: functions.map((fn) => fn.address),
+    home: [],
+    autoPower: functions.map((fn) => fn.address),
+    modules: nvidia ? ['nvidia_uvm', 'nvidia_drm'] : [],
+    services: [],
+    nodes: [],
+  };
+}
+
+function names(memory: Memory): string {
+  return memory.cards.map((card) => card.name).join(', ');
+}
+
+/** Units without their ending, as people say them. */
+function units(list: readonly string[]): string {
+  return list.map((unit) => unit.replace(/\.service$/, '')).join(', ');
+}
+
+/**
+ * The steps from the host to the VM. `startsVm` is false when libvirt is starting it already and waits in its hook.
+ *
+ * New openings are blocked before the second look, and NVIDIA's modules unload before libvirt touches the sound
+ * function: a card whose functions have drivers of both sides can panic the kernel.
+ */
+export function planHandOff(
+  vm: VirtualMachine,
+  cards: readonly Card[],
+  facts: HardwareFacts,
+  memory: Memory,
+  config: Config,
+  startsVm: boolean,
+): HandOffPlan {
+  const limit = config.stepSeconds * 1000;
+  const card = names(memory);
+  const name = printable(vm.name);
+  const ids = cards.map((c) => c.id);
+  const away = memory.home.length === 0;
+  const claimed = vm.devices.map((d) => d.address).filter((a) => memory.functions.indexOf(a) >= 0);
+  const stack = memory.modules.length > 0 ? nvidiaStack(facts) : [];
+  const steps: Step[] = [];
+
+  if (!away) {
+    if (memory.autoPower.length > 0) {
+      const what: Act = { do: 'set-power', addresses: memory.autoPower, control: 'on' };
+      steps.push(act('power', sentence('step.power', { card }), what, limit));
+    }
+    const claim: Act = { do: 'set-override', addresses: claimed, driver: 'vfio-pci' };
+    steps.push(act('claim', sentence('step.claim', { card }), claim, limit));
+    if (stack.length > 0)
+      steps.push(act('block', sentence('step.block'), { do: 'block-modules', modules: stack }, limit));
+    if (memory.nodes.length > 0)
+      steps.push(act('mask', sentence('step.mask'), { do: 'mask-nodes', nodes: memory.nodes }, limit));
+    if (memory.services.length > 0) {
+      const title = sentence('step.stop', { units: units(memory.services) });
+      steps.push(act('stop', title, { do: 'stop-services', units: memory.services }, limit));
+    }
+    const look: Check = { see: 'nobody-holds', cards: ids };
+    steps.push(check('look', sentence('step.look', { card }), look, limit));
+    for (const module of stack) {
+      const title = sentence('step.unload', { module });
+      steps.push(act(`unload:${module}`, title, { do: 'unload-module', module }, limit));
+    }
+  }
+  if (startsVm) {
+    const title = sentence('step.start-vm', { vm: name });
+    // libvirt unbinds, resets the card and may pin all of the guest's memory before it answers.
+    steps.push(act('start-vm', title, { do: 'start-vm', uuid: vm.uuid }, Math.max(limit, 300000)));
+  }
+  const has: Check = { see: 'guest-has', cards: ids, uuid: vm.uuid };
+  steps.push(
+    check('guest-has', sentence('step.guest-has', { vm: name, card }), has, startsVm ? limit : 300000),
+  );
+  return { vm: { uuid: vm.uuid, name: vm.name }, memory, steps };
+}
+
+function isAudio(address: Address, facts: HardwareFacts): boolean {
+  const fn = facts.functions.filter((f) => f.address === address)[0];
+  return fn !== undefined && fn.classCode >> 16 === AUDIO;
+}
+
+/**
+ * The steps that bring the cards home, from wherever a hand-off got to. `started` are the ids of its steps that were
+ * begun (all of them when the guest had the card), so that nothing is undone that was not done: a service that was
+ * not stopped is not started.
+ */
+export function planReturn(
+  memory: Memory,
+  facts: HardwareFacts,
+  config: Config,
+  started: readonly string[],
+): Step[] {
+  const limit = config.stepSeconds * 1000;
+  const card = names(memory);
+  const begun = (id: string): boolean => started.some((one) => one === id || one.indexOf(`${id}:`) === 0);
+  const unloaded = memory.modules.length > 0 && begun('unload');
+  const left = begun('start-vm') || begun('guest-has');
+  const steps: Step[] = [];
+
+  if (left) {
+    for (const address of memory.functions) {
+      const title = sentence('step.unbind', { card: address, driver: 'vfio-pci' });
+      steps.push(act(`unbind:${address}`, title, { do: 'unbind', address, driver: 'vfio-pci' }, limit));
+    }
+  }
+  if (begun('claim')) {
+    const what: Act = { do: 'set-override', addresses: memory.functions, driver: '' };
+    steps.push(act('unclaim', sentence('step.unclaim', { card }), what, limit));
+  }
+  if (begun('block')) steps.push(act('unblock', sentence('step.unblock'), { do: 'unblock-modules' }, limit));
+  if (left) {
+    // Sound before graphics: NVIDIA's driver on function 0 beside vfio-pci on the sound function can panic.
+    const others = memory.functions.filter((a) => !memory.cards.some((c) => c.id === a));
+    const sound = others.filter((a) => isAudio(a, facts)).concat(others.filter((a) => !isAudio(a, facts)));
+    if (sound.length > 0) {
+      const title = sentence('step.probe', { functions: sound.join(', ') });
+      steps.push(act('probe-others', title, { do: 'probe', addresses: sound }, limit));
+    }
+  }
+  if (unloaded) {
+    const title = sentence('step.load', { modules: memory.modules.join(', ') });
+    steps.push(act('load', title, { do: 'load-modules', modules: memory.modules }, limit));
+  }
+  if (left || unloaded) {
+    const mains = memory.cards.map((c) => c.id);
+    const title = sentence('step.probe', { functions: card });
+    steps.push(act('probe-main', title, { do: 'probe', addresses: mains }, limit));
+  }
+  if (begun('mask') && memory.nodes.length > 0)
+    steps.push(act('unmask', sentence('step.unmask'), { do: 'unmask-nodes', nodes: memory.nodes }, limit));
+  if (begun('stop') && memory.services.length > 0) {
+    const title = sentence('step.start', { units: units(memory.services) });
+    steps.push(act('start', title, { do: 'start-services', units: memory.services }, limit));
+  }
+  if (begun('power') && memory.autoPower.length > 0) {
+    const what: Act = { do: 'set-power', addresses: memory.autoPower, control: 'auto' };
+    steps.push(act('unpower', sentence('step.unpower', { card }), what, limit));
+  }
+  if (left || unloaded || begun('claim')) {
+    const what: Check = { see: 'host-has', home: memory.home };
+    steps.push(check('host-has', sentence('step.host-has', { card }), what, limit));
+  }
+  return steps;
+}
+
+/** The steps before the way back: the guest leaves. */
+export function planGuestLeaves(
+  vm: { readonly uuid: string; readonly name: string },
+  memory: Memory,
+  config: Config,
+  force: boolean,
+): Step[] {
+  const name = printable(vm.name);
+  const ids = memory.cards.map((c) => c.id);
+  const title = sentence(force ? 'step.destroy-vm' : 'step.shutdown-vm', { vm: name });
+  const what: Act = force ? { do: 'destroy-vm', uuid: vm.uuid } : { do: 'shutdown-vm', uuid: vm.uuid };
+  const gone: Check = { see: 'guest-gone', cards: ids, uuid: vm.uuid };
+  const wait = (force ? config.stepSeconds : config.guestShutdownSeconds) * 1000;
+  return [
+    act(force ? 'destroy-vm' : 'shutdown-vm', title, what, config.stepSeconds * 1000),
+    check('guest-gone', sentence('step.guest-gone', { vm: name, card: names(memory) }), gone, wait),
+  ];
+}
