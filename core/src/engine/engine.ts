@@ -342,12 +342,12 @@ export class Engine {
       failed = asHandoffError(fault);
     }
     // What is published as the end was seen on the machine, not concluded from the commands.
-    workshop.run = null;
     try {
-      await workshop.refresh();
+      await workshop.look();
     } catch (fault) {
       failed = failed ?? asHandoffError(fault);
     }
+    workshop.run = null;
     operation.cancellable = false;
     operation.endedAt = workshop.machine.clock.now();
     operation.state = failed === null ? 'done' : failed.failure === 'Cancelled' ? 'cancelled' : 'failed';

@@ -72,8 +72,14 @@ export class Workshop {
     return this.cards;
   }
 
-  /** Reads sysfs anew and sees which guests have cards. A guest seen before is only checked to be alive. */
+  /** Looks, and publishes what was seen. */
   async refresh(): Promise<void> {
+    await this.look();
+    this.publish();
+  }
+
+  /** Reads sysfs anew and sees which guests have cards. A guest seen before is only checked to be alive. */
+  async look(): Promise<void> {
     const cards = this.lookAtHardware();
     const away = cards.filter((card) => card.functions.some((fn) => fn.driver === 'vfio-pci'));
     const known = away.every((card) => {
@@ -82,7 +88,6 @@ export class Workshop {
     });
     if (!known) this.guests = await lookForGuests(this.machine, cards);
     else if (away.length === 0) this.guests = new Map();
-    this.publish();
   }
 
   /** The guest that has a card: by our own record of ownership, else by QEMU's command line. */

@@ -1,0 +1,11 @@
+/** What the desktops load: rules and words, nothing that touches a machine. Bundled as ES2016 for Qt's engine. */
+export { DEFAULT_CONFIG, readConfig } from './config.js';
+export { introspectionXml, MANAGER, METHODS, POWERS, PROPERTIES, polkitAction } from './contract.js';
+export { cardsOf, detect, obstaclesOf } from './detect.js';
+export { ERROR_PREFIX, FAILURES } from './errors.js';
+export { countsSayFree, holderQuestion, nameHolder, nameHolders, ownerOf, reportHolders } from './holders.js';
+export { planHandOff, planReturn, remember } from './plan.js';
+export { preflight } from './preflight.js';
+export { holdersLine, present } from './present.js';
+export { viewOf } from './state.js';
+export { printable, say, sentence, WORDS } from './words.js';
