@@ -34,6 +34,7 @@ mount -t tmpfs -o mode=1777 rig dev/shm
 mount -t tmpfs -o mode=1777 rig tmp
 mount -t tmpfs -o mode=755 rig run
 mkdir -p run/dbus run/lock run/user
+mkdir -m 700 run/doors
 # polkitd complains about each that is missing.
 mkdir -p {run,usr/local/share,etc}/polkit-1/{actions,rules.d}
 for uid in 1000 1001 1002; do

@@ -1,7 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import dbus from 'dbus-next';
 import { openSandbox, type Running, type Sandbox, type SandboxOptions } from './sandbox.js';
 import { USERS } from './tree.js';
@@ -258,16 +255,20 @@ async function openDoor(sandbox: Sandbox, user: string): Promise<Door> {
   if (uid === undefined) {
     throw new Error(`the tree has no user ${user}`);
   }
-  const folder = mkdtempSync(join(tmpdir(), 'gpu-handoff-bus-'));
   const sockets = new Set<Socket>();
   const server: Server = createServer((socket) => {
     sockets.add(socket);
     const pipe = sandbox.pipe(['socat', '-', `UNIX-CONNECT:${SOCKET}`], { user });
-    socket.once('data', (first: Buffer) => {
-      // The client names the test process's own user in its first line; the bus wants the one that the kernel tells.
-      const line = first.toString('latin1').replace(/^(\0AUTH EXTERNAL )[0-9a-f]+/, `$1${hex(String(uid))}`);
-      pipe.write(Buffer.from(line, 'latin1'));
-      socket.pipe(pipe);
+    let greeting = '';
+    socket.on('data', function greet(chunk: Buffer) {
+      greeting += chunk.toString('latin1');
+      if (greeting.includes('\n')) {
+        socket.off('data', greet);
+        // The client names the test process's own user there; the bus wants the one that the kernel tells.
+        const line = greeting.replace(/^(\0AUTH EXTERNAL )[0-9a-f]+/, `$1${hex(String(uid))}`);
+        pipe.write(Buffer.from(line, 'latin1'));
+        socket.pipe(pipe);
+      }
     });
     pipe.pipe(socket);
     const end = (): void => {
@@ -279,7 +280,8 @@ async function openDoor(sandbox: Sandbox, user: string): Promise<Door> {
       stream.on('error', end).on('close', end);
     }
   });
-  const path = join(folder, 'bus');
+  // In the sandbox's own /run, so that nothing is left of it in the host's folders.
+  const path = `/proc/${sandbox.hostPid}/root/run/doors/${user}`;
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject).listen(path, resolve);
   });
@@ -290,7 +292,6 @@ async function openDoor(sandbox: Sandbox, user: string): Promise<Door> {
       for (const socket of sockets) {
         socket.destroy();
       }
-      rmSync(folder, { recursive: true, force: true });
     },
   };
 }

@@ -109,12 +109,15 @@ export async function ensureTree(): Promise<Tree> {
     const start = performance.now();
     // Only a finished build gets the final name, so that whatever else is here is old or half built.
     for (const name of readdirSync(CACHE).filter((entry) => entry.startsWith('tree-'))) {
-      rmSync(join(CACHE, name), { recursive: true, force: true });
+      rmSync(join(CACHE, name), { recursive: true, force: true, maxRetries: 5 });
     }
     await installBuilder();
     const half = `${dir}.half`;
-    await command('mmdebstrap', [
-      ...FLAGS,
+    // mmdebstrap mounts /proc and more in the tree and leaves that behind when it is killed; here all of it ends
+    // with this process.
+    await command('setpriv', [
+      ...['--pdeathsig', 'KILL', 'unshare', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'],
+      ...['mmdebstrap', ...FLAGS],
       `--include=${PACKAGES.join(',')}`,
       ...HOOKS.map((hook) => `--customize-hook=${hook}`),
       SUITE,
