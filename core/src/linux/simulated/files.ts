@@ -1,0 +1,79 @@
+/** Files of the simulated workstation: written whole, so that other processes never see half of one. */
+import {
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+
+let serial = 0;
+
+/** True for an error of the file system that means "there is no such thing (any more)". */
+function absent(fault: unknown): boolean {
+  const code = (fault as NodeJS.ErrnoException | null)?.code;
+  return code === 'ENOENT' || code === 'ENOTDIR';
+}
+
+/** The directory for unfinished things: outside the tree, since a reader of sysfs would take them for real. */
+function scratch(root: string): string {
+  const path = join(root, 'model', '.unfinished');
+  mkdirSync(path, { recursive: true });
+  return path;
+}
+
+/** Replaces a file as a whole; `path` is absolute and below `root`. Nothing is written where nothing changes. */
+export function writeText(root: string, path: string, text: string): void {
+  if (holds(path, text)) return;
+  mkdirSync(dirname(path), { recursive: true });
+  serial += 1;
+  const unfinished = join(scratch(root), `${process.pid}-${serial}`);
+  writeFileSync(unfinished, text);
+  renameSync(unfinished, path);
+}
+
+function holds(path: string, text: string): boolean {
+  try {
+    return readFileSync(path, 'utf8') === text;
+  } catch {
+    return false;
+  }
+}
+
+export function exists(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
+}
+
+/** Removes a file, a link or a whole directory at once, as far as others can see. */
+export function remove(root: string, path: string): void {
+  const away = join(mkdtempSync(join(scratch(root), 'old-')), 'x');
+  try {
+    renameSync(path, away);
+  } catch (fault) {
+    if (!absent(fault)) throw fault;
+  }
+  rmSync(dirname(away), { recursive: true, force: true });
+}
+
+/** Makes a relative symbolic link, as sysfs has them; replaces one that stands there. */
+export function link(path: string, target: string): void {
+  mkdirSync(dirname(path), { recursive: true });
+  const text = relative(dirname(path), target);
+  if (linkText(path) === text) return;
+  if (exists(path)) unlinkSync(path);
+  symlinkSync(text, path);
+}
+
+function linkText(path: string): string | null {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return null;
+  }
+}
