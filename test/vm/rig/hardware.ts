@@ -42,9 +42,9 @@ const CPU = 'Nehalem';
 /** Turns options into arguments; equal options give equal arguments. */
 export function describeHardware(options: HardwareOptions): Hardware {
   const cards = options.cards ?? [{ kind: 'nvidia', sound: true }];
-  const qemu = ['-machine', 'q35', '-accel', 'tcg,thread=multi,tb-size=512', '-cpu', CPU, '-smp', '2'];
+  const qemu = ['-machine', 'q35,kernel-irqchip=split', '-accel', 'tcg,thread=multi,tb-size=512', '-cpu', CPU, '-smp', '2'];
   qemu.push('-m', String(options.memory ?? 2560), '-nodefaults', '-display', 'none');
-  qemu.push('-device', 'intel-iommu,intremap=off,caching-mode=on', '-device', 'virtio-vga,addr=1');
+  qemu.push('-device', 'intel-iommu,intremap=on,caching-mode=on', '-device', 'virtio-vga,addr=1');
   const identities: string[] = [];
   cards.forEach((card, index) => {
     const slot = index + 1;

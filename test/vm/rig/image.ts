@@ -26,6 +26,9 @@ const PACKAGES = [
 /** Not needed in the machine, and half of the time that writing the disk would take. */
 const EXCLUDED = ['/usr/share/doc/*', '/usr/share/man/*', '/usr/share/locale/*', '/usr/share/info/*'];
 
+/** Folders of the rig whose sources the machine's own compiler builds. */
+const PARTS = ['nvsim', 'holders', 'guest'];
+
 const DISK_SIZE = '6G';
 
 /** Programs of the host that the rig calls, and the Debian package of each. */
@@ -70,7 +73,7 @@ async function build(base: string, dir: string, log: string): Promise<void> {
   await runLogged(['cp', '-a', '--reflink=auto', base, root], log);
   await runLogged(['cp', '-r', '--no-preserve=ownership', `${join(RIG_DIR, 'image', 'root')}/.`, root], log);
   mkdirSync(join(root, 'opt/rig'), { recursive: true });
-  for (const part of ['nvsim', 'holders']) {
+  for (const part of PARTS) {
     await runLogged(['cp', '-r', '--no-preserve=ownership', join(RIG_DIR, part), join(root, 'opt/rig', part)], log);
   }
   const configure = join(RIG_DIR, 'image', 'configure.sh');
@@ -105,7 +108,7 @@ function prune(keep: readonly string[]): void {
 export async function ensureImage(): Promise<Image> {
   const key = hashOf({
     texts: [readFileSync(join(RIG_DIR, 'image.ts'), 'utf8')],
-    folders: ['image', 'nvsim', 'holders'].map((name) => join(RIG_DIR, name)),
+    folders: [...PARTS, 'image'].map((name) => join(RIG_DIR, name)),
   });
   const dir = join(CACHE_DIR, `image-${key}`);
   const image = {

@@ -4,3 +4,5 @@ export { type Card, type CardKind, DGPU, DGPU_SOUND, type HardwareOptions, IGPU 
 export { ensureImage, type Image } from './image.js';
 export { type BootOptions, Machine, Session } from './machine.js';
 export { until } from './process.js';
+export { Guest, type GuestBehaviour, type GuestSpec, guestXml } from './guests.js';
+export { type Holder, type HoldMode, hold } from './holders.js';

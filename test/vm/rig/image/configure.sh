@@ -19,6 +19,10 @@ depmod "$kernel"
 gcc -O1 -Wall -Werror -o /usr/bin/rig-hold /opt/rig/holders/rig-hold.c
 gcc -O1 -Wall -Werror -o /usr/bin/nvidia-persistenced /opt/rig/holders/nvidia-daemon.c
 cp /usr/bin/nvidia-persistenced /usr/bin/nvidia-powerd
+as --32 -o /tmp/boot.o /opt/rig/guest/boot.S
+ld -m elf_i386 -Ttext 0x7c00 --oformat binary -o /usr/share/rig-boot.bin /tmp/boot.o
+[ "$(stat -c %s /usr/share/rig-boot.bin)" = 512 ]
+rm /tmp/boot.o
 chmod 755 /usr/libexec/rig/*
 
 useradd --system --no-create-home --shell /usr/sbin/nologin nvidia-persistenced
