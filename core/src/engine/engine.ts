@@ -262,7 +262,8 @@ export class Engine {
 
   // The slot
 
-  private refuseWhenBusy(): void {
+  /** Rejects with Busy while an operation runs. */
+  refuseWhenBusy(): void {
     const { run } = this.workshop;
     if (run !== null) throw failure('Busy', 'error.busy', { what: say(run.operation.title) });
   }

@@ -1,0 +1,145 @@
+/** The helper's life on the bus: takes its name, answers, publishes what changes, and leaves when not needed. */
+import type { Config, ConfigFault } from '../../core/src/config.js';
+import { MANAGER, type PropertyName } from '../../core/src/contract.js';
+import { Engine } from '../../core/src/engine/engine.js';
+import { reasonOf } from '../../core/src/errors.js';
+import type { VirtualMachine } from '../../core/src/facts.js';
+import type { Machine } from '../../core/src/machine.js';
+import type { Authority } from './authority.js';
+import { type Bus, Message, NameFlag, RequestNameReply, Variant } from './bus.js';
+import { Clients } from './clients.js';
+import { Door } from './door.js';
+import { encodeCard, encodeGuests, encodeOperation, type Properties } from './encode.js';
+import { Inhibitor } from './inhibitor.js';
+import { methodsOf } from './methods.js';
+import { dicts, s, u } from './values.js';
+
+/** How often it is looked whether anybody still needs the helper. */
+const IDLE_LOOK_MS = 5000;
+
+export interface ServiceOptions {
+  readonly bus: Bus;
+  readonly machine: Machine;
+  readonly config: Config;
+  readonly faults: readonly ConfigFault[];
+  readonly authority: (bus: Bus) => Authority;
+  readonly parseDomain: (xml: string) => VirtualMachine;
+  readonly version: string;
+  /** Called when the helper may leave. */
+  readonly leave: () => void;
+}
+
+export class Service {
+  private readonly options: ServiceOptions;
+  private readonly engine: Engine;
+  private readonly clients: Clients;
+  private readonly door: Door;
+  private readonly inhibitor: Inhibitor;
+  /** JSON of each property as last published, to see what changed. */
+  private readonly last = new Map<string, string>();
+  private publishing = false;
+
+  constructor(options: ServiceOptions) {
+    this.options = options;
+    const { bus, machine } = options;
+    const authority = options.authority(bus);
+    this.engine = new Engine(machine, options.config);
+    this.clients = new Clients(bus, (caller) => authority.callerLeft(caller));
+    const warn = (text: string): void => machine.log.line('warning', text);
+    this.inhibitor = new Inhibitor((why) => warn(`No lock against sleep: ${why}`));
+    const methods = methodsOf({
+      engine: this.engine,
+      authority,
+      clients: this.clients,
+      parseDomain: options.parseDomain,
+    });
+    this.door = new Door(bus, methods, () => this.properties(), warn);
+  }
+
+  /** Takes the name and mends what a predecessor left. Rejects when another program owns the name. */
+  async start(): Promise<void> {
+    const { bus, machine } = this.options;
+    this.engine.listen(() => this.changed());
+    this.door.open();
+    const mended = this.engine.start();
+    const [reply] = await Promise.all([
+      bus.requestName(MANAGER.name, NameFlag.DO_NOT_QUEUE),
+      this.clients.listen(),
+    ]);
+    if (reply !== RequestNameReply.PRIMARY_OWNER) throw new Error(`another program owns ${MANAGER.name}`);
+    await mended;
+    machine.onChange(() => {
+      this.engine
+        .refresh()
+        .catch((fault) => machine.log.line('warning', `Looking failed: ${reasonOf(fault)}`));
+    });
+    setInterval(() => this.leaveWhenIdle(), IDLE_LOOK_MS).unref();
+  }
+
+  /** For a simulated libvirt, which calls our hook as the real one does through its script. */
+  hook(operation: string, suboperation: string, extra: string, vm: VirtualMachine): Promise<void> {
+    return this.engine.hook({ operation, suboperation, extra, vm });
+  }
+
+  /** Resolves when the running operation is over, so that the helper can stop. */
+  async stop(): Promise<void> {
+    const { operation } = this.engine.published();
+    if (operation !== null && operation.state === 'running') await this.engine.settled(operation.id);
+  }
+
+  private properties(): Properties {
+    const { machine, version, faults } = this.options;
+    const { cards, guests, operation } = this.engine.published();
+    return {
+      Version: s(version),
+      Cards: dicts(cards.map(encodeCard)),
+      Guests: dicts(encodeGuests(guests)),
+      Operation: new Variant(
+        'a{sv}',
+        encodeOperation(operation, (uid) => machine.eyes.userName(uid)),
+      ),
+      Faults: dicts(faults.map((fault) => ({ line: u(fault.line), sentence: s(fault.why) }))),
+    };
+  }
+
+  /** Several changes of one turn are published as one. */
+  private changed(): void {
+    this.inhibitor.hold(this.engine.switching && !this.options.machine.simulated);
+    if (this.publishing) return;
+    this.publishing = true;
+    setImmediate(() => {
+      this.publishing = false;
+      this.publish();
+    });
+  }
+
+  private publish(): void {
+    const changed: Partial<Properties> = {};
+    for (const [name, value] of Object.entries(this.properties()) as [
+      PropertyName,
+      Properties[PropertyName],
+    ][]) {
+      const text = JSON.stringify(value);
+      if (this.last.get(name) === text) continue;
+      this.last.set(name, text);
+      changed[name] = value;
+    }
+    if (Object.keys(changed).length === 0) return;
+    const body = [MANAGER.interface, changed, []];
+    this.options.bus.send(
+      Message.newSignal(
+        MANAGER.path,
+        'org.freedesktop.DBus.Properties',
+        'PropertiesChanged',
+        'sa{sv}as',
+        body,
+      ),
+    );
+  }
+
+  private leaveWhenIdle(): void {
+    if (this.engine.needed || this.door.busy || this.clients.watching > 0) return;
+    if (Date.now() - this.door.lastCall < this.options.config.idleSeconds * 1000) return;
+    this.options.leave();
+  }
+}
