@@ -13,8 +13,9 @@ export interface HardwareWays {
   /** `major:minor` of a path in /dev. Default: by stat; in a root other than `/`, a file holds the number. */
   readonly nodeNumber?: NodeNumber;
   /**
-   * The raw text of a function's `driver_override`, or null. Default: reads the file, which waits for as long as
-   * the kernel binds or unbinds that function (it takes the device's lock), be it for ever.
+   * The raw text of a function's `driver_override`, or null. Default: reads the file in a root other than `/`, and
+   * tells nothing on the machine itself: reading it there takes the device's lock, which the kernel holds for as
+   * long as it binds or unbinds the function. The reader would hang with a card that hangs.
    */
   readonly override?: (address: Address) => string | null;
 }
@@ -26,12 +27,15 @@ const PCI_BRIDGE = 0x0604;
 /**
  * Reads `sys`, `proc`, `run/udev/data` and `dev` below a root. Synchronous, a few milliseconds; never throws: what
  * is gone or half gone is left out, and a fact that the machine does not tell is null. Nothing it reads wakes a
- * sleeping card: not `config`, no resources, no probing of connectors.
+ * sleeping card: not `config`, no resources, no probing of connectors, and not /proc/driver/nvidia, whose
+ * `information` takes a power reference.
  */
 export function readHardware(root = '/', ways: HardwareWays = {}): HardwareFacts {
   const numberAt = ways.nodeNumber ?? (root === '/' ? numberOfNode : numberInFile);
   const override =
-    ways.override ?? ((address: Address) => readText(join(functionPath(root, address), 'driver_override')));
+    ways.override ??
+    ((address: Address) =>
+      root === '/' ? null : readText(join(functionPath(root, address), 'driver_override')));
   const functions: PciFunction[] = [];
   const drivers = new Set<string>(['nvidia']);
   for (const address of addressesOfInterest(root)) {
