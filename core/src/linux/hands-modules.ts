@@ -1,0 +1,63 @@
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { ActError } from '../machine.js';
+import { say, sentence } from '../words.js';
+import { complaintOf } from './child.js';
+import type { Tools } from './tools.js';
+
+/** Under /run: a block that outlived the machine would keep the driver away for good. */
+const BLOCK_FILE = 'run/modprobe.d/gpu-handoff.conf';
+const NAME = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** `install NAME /bin/false` for each: unlike `blacklist`, it also stops loading by name and by setuid helpers. */
+export function blockModules(tools: Tools, modules: readonly string[]): void {
+  for (const module of modules) checkName(module);
+  const path = join(tools.root, BLOCK_FILE);
+  const fresh = `${path}.new`;
+  const lines = modules.map((module) => `install ${module} /bin/false\n`);
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  // modprobe reads only names that end in .conf, so it never sees half a file.
+  writeFileSync(fresh, `# By gpu-handoff, while a VM has the graphics card.\n${lines.join('')}`, {
+    mode: 0o644,
+  });
+  renameSync(fresh, path);
+}
+
+export function unblockModules(tools: Tools): void {
+  rmSync(join(tools.root, BLOCK_FILE), { force: true });
+}
+
+/** Unloads one module, without waiting for its users: kmod's rmmod asks the kernel with O_NONBLOCK. */
+export async function unloadModule(tools: Tools, module: string): Promise<void> {
+  checkName(module);
+  const directory = loadedPath(tools, module);
+  if (!existsSync(directory)) return;
+  const result = await tools.run({ program: 'rmmod', args: ['--', module], limitMs: tools.left() });
+  if (result.status === 0) return;
+  const said = complaintOf(result);
+  if (/in use|temporarily unavailable|resource busy/i.test(said))
+    throw new ActError('busy', say(sentence('fail.module-busy', { module })));
+  if (/not currently loaded/.test(said) || !existsSync(directory)) return;
+  throw new ActError('failed', say(sentence('fail.command', { command: `rmmod ${module}`, why: said })));
+}
+
+/** Loads modules in this order, with what they need; those that are loaded stay as they are. */
+export async function loadModules(tools: Tools, modules: readonly string[]): Promise<void> {
+  for (const module of modules) checkName(module);
+  for (const module of modules) {
+    if (existsSync(loadedPath(tools, module))) continue;
+    const result = await tools.run({ program: 'modprobe', args: ['--', module], limitMs: tools.left() });
+    if (result.status === 0) continue;
+    const why = complaintOf(result);
+    throw new ActError('failed', say(sentence('fail.command', { command: `modprobe ${module}`, why })));
+  }
+}
+
+/** The kernel writes names with underscores, whatever kmod was given. */
+function loadedPath(tools: Tools, module: string): string {
+  return join(tools.root, 'sys/module', module.replace(/-/g, '_'));
+}
+
+function checkName(module: string): void {
+  if (!NAME.test(module)) throw new ActError('failed', 'that is no name of a module');
+}
