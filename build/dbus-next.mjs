@@ -4,6 +4,8 @@
  * polyfills for a Node without BigInt (jsbi, long). What remains is the wire format and the connection.
  *
  * Whoever serves on the bus answers `Introspect` itself, before the library does: its own answer needs xml2js.
+ *
+ * Commander comes through here as well, since it is written for require() like dbus-next.
  */
 
 /** Stand-ins by the name that is required. Each throws when it is used, but is no fault while it is not. */
@@ -51,19 +53,22 @@ const STAND_INS = {
     exports.createHash = (name) => crypto().createHash(name);
     exports.randomBytes = (count) => crypto().randomBytes(count);
   `,
+  // Commander starts subcommands that are programs of their own with it; dbus-next only for unixexec: addresses.
+  child_process: `exports.spawn = (...how) => process.getBuiltinModule('child_process').spawn(...how);`,
 };
 
-const BUILTINS = ['child_process', 'events', 'fs', 'net', 'os', 'path'];
+const BUILTINS = ['events', 'fs', 'net', 'os', 'path', 'process'];
+const LIBRARIES = /[\\/]node_modules[\\/](commander|dbus-next|@nornagon[\\/]put)[\\/]/;
 
-/** The esbuild plugin. It acts only on what dbus-next and its own dependency `put` require. */
+/** The esbuild plugin. It acts only on what these libraries require. */
 export function slimDbusNext() {
   return {
     name: 'slim-dbus-next',
     setup(build) {
       const names = [...Object.keys(STAND_INS), ...BUILTINS].join('|');
-      build.onResolve({ filter: new RegExp(`^(${names})$`) }, ({ path, importer }) =>
-        /[\\/]node_modules[\\/](dbus-next|@nornagon[\\/]put)[\\/]/.test(importer)
-          ? { path, namespace: 'slim-dbus-next', sideEffects: false }
+      build.onResolve({ filter: new RegExp(`^(node:)?(${names})$`) }, ({ path, importer }) =>
+        LIBRARIES.test(importer)
+          ? { path: path.replace(/^node:/, ''), namespace: 'slim-dbus-next', sideEffects: false }
           : undefined,
       );
       build.onLoad({ filter: /.*/, namespace: 'slim-dbus-next' }, ({ path }) => ({
