@@ -67,15 +67,24 @@ function readArguments(argv: readonly string[]): Arguments {
 async function main(): Promise<void> {
   const wanted = readArguments(process.argv.slice(2));
   const { config, faults } = wanted.simulate === undefined ? await loadConfig() : await configFrom('');
-  const simulated = wanted.simulate === undefined ? null : simulatedMachine(wanted.simulate, { attends: true, log: stderrLog });
-  const machine: Machine = simulated ?? realMachine();
-  for (const fault of faults)
-    machine.log.line('warning', `Configuration, line ${fault.line}: ${fault.why}`);
+  const simulated =
+    wanted.simulate === undefined
+      ? null
+      : simulatedMachine(wanted.simulate, { attends: true, log: stderrLog });
+  const real = simulated === null ? realMachine() : null;
+  const machine: Machine | null = simulated ?? real;
+  if (machine === null) return;
+  /** What was done is worth nothing to the reader of a log that lacks its last lines. */
+  const leave = (status: number): void => {
+    Promise.resolve(real?.log.flush()).finally(() => process.exit(status));
+  };
+  for (const fault of faults) machine.log.line('warning', `Configuration, line ${fault.line}: ${fault.why}`);
 
-  const complain = (why: unknown): void => machine.log.line('warning', `A message was dropped: ${reasonOf(why)}`);
+  const complain = (why: unknown): void =>
+    machine.log.line('warning', `A message was dropped: ${reasonOf(why)}`);
   const lost = (why: unknown): void => {
     machine.log.line('error', `The bus is gone: ${reasonOf(why)}`);
-    process.exit(1);
+    leave(1);
   };
   const bus = await connect(wanted.bus, lost, complain);
   const service = new Service({
@@ -87,18 +96,17 @@ async function main(): Promise<void> {
       wanted.authority === 'polkit' ? new Polkit(on) : new FixedAuthority(wanted.authority === 'allow'),
     parseDomain,
     version: GPU_HANDOFF_VERSION,
-    leave: () => process.exit(0),
+    leave: () => leave(0),
   });
   if (simulated !== null)
     simulated.onHook = (operation, suboperation, extra, vm) =>
       service.hook(operation, suboperation, extra, vm);
   process.on('SIGTERM', () => {
-    const end = setTimeout(() => process.exit(1), GRACE_MS);
+    setTimeout(() => leave(1), GRACE_MS).unref();
     service.stop().then(
-      () => process.exit(0),
-      () => process.exit(1),
+      () => leave(0),
+      () => leave(1),
     );
-    end.unref();
   });
   await service.start();
 }

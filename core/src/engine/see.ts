@@ -1,7 +1,7 @@
 /** The questions that steps ask of the machine: each waits until it is true, and fails after its time limit. */
 import type { Card } from '../detect.js';
 import { failure, HandoffError } from '../errors.js';
-import type { Address } from '../facts.js';
+import type { Address, DeviceNode } from '../facts.js';
 import type { Check, HomeFunction, Step } from '../plan.js';
 import { refusalByHolders } from '../preflight.js';
 import { printable } from '../words.js';
@@ -88,7 +88,15 @@ function stays(run: Run, step: Step): HandoffError {
 function isHome(workshop: Workshop, home: HomeFunction): boolean {
   const fn = workshop.facts.functions.filter((one) => one.address === home.address)[0];
   if (fn === undefined || fn.driver !== home.driver) return false;
-  return !home.drm || fn.nodes.some((node) => node.kind === 'card' || node.kind === 'render');
+  const drm = fn.nodes.filter((node) => node.kind === 'card' || node.kind === 'render');
+  return !home.drm || (drm.length > 0 && drm.every((node) => isOpenToUsers(workshop, node)));
+}
+
+/** The kernel makes a node for root alone; udev opens it to its users a moment later. */
+const UNTOUCHED_BY_UDEV = 0o600;
+
+function isOpenToUsers(workshop: Workshop, node: DeviceNode): boolean {
+  return workshop.machine.eyes.nodeMode(node) !== UNTOUCHED_BY_UDEV;
 }
 
 async function seeHostHas(workshop: Workshop, step: Step, home: readonly HomeFunction[]): Promise<void> {
