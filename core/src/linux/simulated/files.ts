@@ -21,9 +21,11 @@ function absent(fault: unknown): boolean {
   return code === 'ENOENT' || code === 'ENOTDIR';
 }
 
-/** The directory for unfinished things: outside the tree, since a reader of sysfs would take them for real. */
+/** For unfinished things: outside the tree of sysfs, since a reader of that would take them for real. */
+const UNFINISHED = 'model/.unfinished';
+
 function scratch(root: string): string {
-  const path = join(root, 'model', '.unfinished');
+  const path = join(root, UNFINISHED);
   mkdirSync(path, { recursive: true });
   return path;
 }
@@ -31,9 +33,32 @@ function scratch(root: string): string {
 /** Replaces a file as a whole; `path` is absolute and below `root`. Nothing is written where nothing changes. */
 export function writeText(root: string, path: string, text: string): void {
   if (holds(path, text)) return;
-  mkdirSync(dirname(path), { recursive: true });
+  try {
+    replace(root, path, text);
+  } catch (fault) {
+    if (!absent(fault)) throw fault;
+    scratch(root);
+    mkdirSync(dirname(path), { recursive: true });
+    replace(root, path, text);
+  }
+}
+
+/**
+ * Like writeText, but only where the file stands already: whoever only looks must not bring back what another
+ * process is just taking away.
+ */
+export function rewriteText(root: string, path: string, text: string): void {
+  if (!exists(path) || holds(path, text)) return;
+  try {
+    replace(root, path, text);
+  } catch (fault) {
+    if (!absent(fault)) throw fault;
+  }
+}
+
+function replace(root: string, path: string, text: string): void {
   serial += 1;
-  const unfinished = join(scratch(root), `${process.pid}-${serial}`);
+  const unfinished = join(root, UNFINISHED, `${process.pid}-${serial}`);
   writeFileSync(unfinished, text);
   renameSync(unfinished, path);
 }
@@ -52,21 +77,22 @@ export function exists(path: string): boolean {
 
 /** Removes a file, a link or a whole directory at once, as far as others can see. */
 export function remove(root: string, path: string): void {
-  const away = join(mkdtempSync(join(scratch(root), 'old-')), 'x');
+  if (!exists(path)) return;
+  const away = mkdtempSync(join(scratch(root), 'old-'));
   try {
-    renameSync(path, away);
+    renameSync(path, join(away, 'x'));
   } catch (fault) {
     if (!absent(fault)) throw fault;
   }
-  rmSync(dirname(away), { recursive: true, force: true });
+  rmSync(away, { recursive: true, force: true });
 }
 
 /** Makes a relative symbolic link, as sysfs has them; replaces one that stands there. */
 export function link(path: string, target: string): void {
-  mkdirSync(dirname(path), { recursive: true });
   const text = relative(dirname(path), target);
   if (linkText(path) === text) return;
   if (exists(path)) unlinkSync(path);
+  mkdirSync(dirname(path), { recursive: true });
   symlinkSync(text, path);
 }
 

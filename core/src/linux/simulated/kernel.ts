@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import type { Address } from '../../facts.js';
 import { namesIn, readText } from '../read.js';
-import { exists, remove, writeText } from './files.js';
+import { remove, rewriteText, writeText } from './files.js';
 import {
   makeDrm,
   makeI2c,
@@ -17,7 +17,7 @@ import { type FunctionSpec, type HardwareSpec, isDisplay, isSound } from './hard
 import { alarm, editModel, readModel } from './model.js';
 import { DRM_DRIVERS, MODULES, moduleOfDriver } from './module-table.js';
 import { makeNode, removeNodes } from './nodes.js';
-import { liveProcesses } from './processes.js';
+import { type LiveProcess, liveProcesses } from './processes.js';
 import {
   deviceDir,
   driverOf,
@@ -188,11 +188,10 @@ function driverLoaded(dir: string, driver: string): boolean {
 /** The use count of a loaded module: its holders, everything that is open, and what the kernel itself uses. */
 export function useCount(world: World, module: string): number {
   const holders = namesIn(join(moduleDir(world.dir, module), 'holders')).length;
-  return holders + ownUses(world)(module);
+  return holders + ownUses(world, liveProcesses(world.dir, world.clock.now()))(module);
 }
 
-function ownUses(world: World): (module: string) => number {
-  const processes = liveProcesses(world.dir, world.clock.now());
+function ownUses(world: World, processes: readonly LiveProcess[]): (module: string) => number {
   const kernel = readModel(world.dir, 'kernel');
   return (module) => {
     let count = kernel.extraRefs[module] ?? 0;
@@ -205,23 +204,33 @@ function ownUses(world: World): (module: string) => number {
 /** Brings the files that the kernel computes (use counts, power states) up to date with the model. */
 export function refresh(world: World): void {
   const { dir } = world;
-  const uses = ownUses(world);
+  const processes = liveProcesses(dir, world.clock.now());
+  const uses = ownUses(world, processes);
   for (const { name } of MODULES) {
     if (!isLoaded(dir, name)) continue;
     const holders = namesIn(join(moduleDir(dir, name), 'holders')).length;
-    writeText(dir, join(moduleDir(dir, name), 'refcnt'), `${holders + uses(name)}\n`);
+    rewriteText(dir, join(moduleDir(dir, name), 'refcnt'), `${holders + uses(name)}\n`);
   }
   const awake = new Set<string>();
-  for (const p of liveProcesses(dir, world.clock.now()))
+  for (const p of processes)
     for (const use of p.uses) if (use.address !== null && !use.idle) awake.add(use.address);
   for (const fn of specOf(world).functions) {
     if (!isDisplay(fn) && !isSound(fn)) continue;
-    if (!exists(deviceDir(dir, fn))) continue;
+    const device = deviceDir(dir, fn);
     const asleep = maySleep(dir, fn) && !awake.has(fn.address);
     // Only the whole slot goes cold; a sound function alone rests in D3hot.
     const cold = isDisplay(fn) || !awake.has(fn.address.replace(/.$/, '0'));
-    setAttribute(dir, fn, 'power_state', asleep ? (cold ? 'D3cold' : 'D3hot') : 'D0');
-    setAttribute(dir, fn, 'power/runtime_status', asleep ? 'suspended' : 'active');
+    rewriteText(dir, join(device, 'power_state'), asleep ? (cold ? 'D3cold\n' : 'D3hot\n') : 'D0\n');
+    rewriteText(dir, join(device, 'power/runtime_status'), asleep ? 'suspended\n' : 'active\n');
+  }
+}
+
+/** Like refresh, where the whole directory may be gone or be made anew at this moment. */
+export function refreshQuietly(world: World): void {
+  try {
+    refresh(world);
+  } catch (fault) {
+    world.log.line('info', `could not bring the tree up to date: ${String(fault)}`);
   }
 }
 

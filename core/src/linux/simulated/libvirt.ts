@@ -37,11 +37,18 @@ function words(fault: unknown): string {
   return fault instanceof Error ? (fault.message.split('\n')[0] ?? '') : String(fault);
 }
 
+function slowStart(limitMs: number): ActError {
+  return new ActError('time', `virsh start took longer than ${Math.round(limitMs / 1000)} s`);
+}
+
 /** One libvirt for one directory; every machine over the same directory in this process shares it. */
 export class SimulatedLibvirt {
   /** What stands in /etc/libvirt/hooks; null for none. */
   hook: Hook | null = null;
+  /** After a crash: the bus starts the helper anew when the next hook asks for it. */
+  activate: (() => Promise<void>) | null = null;
   private hooksRunning: Promise<void>[] = [];
+  private readonly ending = new Map<string, Promise<void>>();
 
   /** All domains. Waits while a hook runs, as libvirt does: a hook that asks libvirt waits for itself. */
   async list(world: World): Promise<VirtualMachine[]> {
@@ -57,8 +64,20 @@ export class SimulatedLibvirt {
     return readModel(world.dir, 'machines').map(domainOf);
   }
 
-  /** `virsh start`: prepare, detach, start, started; whatever fails is undone. */
+  /** `virsh start`. Given up after `limitMs`, though libvirt itself goes on. */
   async start(world: World, uuid: string, limitMs: number): Promise<void> {
+    const { startMs } = this.find(world, uuid);
+    const whole = this.startWhole(world, uuid, limitMs);
+    if ((startMs ?? 0) <= limitMs) return whole;
+    whole.catch((fault) => world.log.line('warning', `libvirt could not start ${uuid}: ${words(fault)}`));
+    const tooLong = world.clock.sleep(limitMs).then(() => {
+      throw slowStart(limitMs);
+    });
+    await Promise.race([whole, tooLong]);
+  }
+
+  /** Prepare, detach, start, started; whatever fails is undone. */
+  private async startWhole(world: World, uuid: string, limitMs: number): Promise<void> {
     const guest = this.find(world, uuid);
     this.mayFail(world, 'connect');
     if (guest.changing === 'starting' || guest.changing === 'stopping')
@@ -83,8 +102,8 @@ export class SimulatedLibvirt {
       this.detachDevices(world, guest, taken);
       this.checkGroups(world, guest);
       await this.callHook('start', 'begin', '-', domain);
-      const startMs = guest.startMs ?? START_MS;
-      await world.pace(startMs);
+      if (guest.startMs === undefined) await world.pace(START_MS);
+      else await world.clock.sleep(guest.startMs);
       const refusal = faultsOf(world).virsh?.start;
       if (refusal !== undefined) throw new ActError('failed', refusal);
       const { pid, startTicks } = newProcess(world);
@@ -103,7 +122,7 @@ export class SimulatedLibvirt {
       // A thread of libvirt that hangs in the kernel never comes to its cleaning up, nor does the domain.
       if (fault instanceof Hang) {
         await world.clock.sleep(limitMs);
-        throw new ActError('time', `virsh start took longer than ${Math.round(limitMs / 1000)} s`);
+        throw slowStart(limitMs);
       }
       await this.callHookUnheard(world, 'stopped', 'end', extra, domain);
       await this.giveBack(world, taken);
@@ -152,8 +171,31 @@ export class SimulatedLibvirt {
     await this.end(world, uuid, 'destroyed');
   }
 
-  /** A guest is gone: `shutdown`, `destroyed` or `crashed`. The results of these hooks are ignored. */
+  /**
+   * A guest is gone: `shutdown`, `destroyed`, `crashed` or `failed`. Resolves when its devices were given back. The
+   * results of these hooks are ignored.
+   */
   async end(world: World, uuid: string, how: string): Promise<void> {
+    const before = this.ending.get(uuid);
+    if (before !== undefined) return before;
+    const now = this.endWhole(world, uuid, how).finally(() => this.ending.delete(uuid));
+    this.ending.set(uuid, now);
+    return now;
+  }
+
+  /** libvirt's daemon is restarted: it asks its hook about each running guest, and kills those it refuses. */
+  async restart(world: World): Promise<void> {
+    for (const guest of readModel(world.dir, 'machines').filter((g) => g.running)) {
+      try {
+        await this.callHook('reconnect', 'begin', '-', { ...domainOf(guest), running: null });
+      } catch (fault) {
+        world.log.line('warning', `the hook refused at reconnect: ${words(fault)}`);
+        await this.end(world, guest.uuid, 'failed');
+      }
+    }
+  }
+
+  private async endWhole(world: World, uuid: string, how: string): Promise<void> {
     const guest = this.find(world, uuid);
     if (!guest.running) return;
     this.change(world, uuid, (g) => {
@@ -201,14 +243,20 @@ export class SimulatedLibvirt {
     extra: string,
     domain: VirtualMachine,
   ): Promise<void> {
+    const activate = this.activate;
+    this.activate = null;
+    if (this.hook === null && activate !== null) await activate();
     if (this.hook === null) return;
-    const running = this.hook(operation, suboperation, extra, domain);
-    const over = running.catch(() => undefined);
-    this.hooksRunning.push(over);
+    let over = (): void => {};
+    const waiting = new Promise<void>((resolve) => {
+      over = resolve;
+    });
+    this.hooksRunning.push(waiting);
     try {
-      await running;
+      await this.hook(operation, suboperation, extra, domain);
     } finally {
-      this.hooksRunning = this.hooksRunning.filter((r) => r !== over);
+      this.hooksRunning = this.hooksRunning.filter((one) => one !== waiting);
+      over();
     }
   }
 

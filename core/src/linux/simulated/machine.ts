@@ -1,12 +1,12 @@
 /** The simulated workstation as a Machine. */
-import { existsSync, watch } from 'node:fs';
+import { existsSync, type FSWatcher, watch } from 'node:fs';
 import { join } from 'node:path';
 import type { Act, Clock, Log, Machine } from '../../machine.js';
 import { readHardware } from '../hardware.js';
 import { directoryNotes } from '../notes.js';
 import { perform } from './acts.js';
 import { jumpingClock, realClock } from './clock.js';
-import { refresh } from './kernel.js';
+import { refresh, refreshQuietly } from './kernel.js';
 import { type Hook, SimulatedLibvirt } from './libvirt.js';
 import { editModel, readModel } from './model.js';
 import { liveProcesses, pass } from './processes.js';
@@ -44,6 +44,13 @@ export interface SimulatedMachine extends Machine {
   startByOther(uuid: string): Promise<void>;
   /** The guest's own user shuts it down; resolves when libvirt is done with it. */
   shutDownInside(uuid: string): Promise<void>;
+  /** libvirt's daemon is restarted. */
+  restartLibvirt(): Promise<void>;
+  /**
+   * After a simulated crash, called when libvirt's hook next asks for the helper: the bus would start a new one.
+   * Make a new machine over the directory there and set its `onHook`.
+   */
+  onCrash: (() => Promise<void>) | null;
   /** True after a simulated crash: every act and note then throws. */
   readonly crashed: boolean;
   /** Stops attending to requests. */
@@ -66,23 +73,33 @@ function sharedOf(dir: string): Shared {
 
 /** Nodes and guests change in bursts; whoever listens is told once per burst. */
 const QUIET_MS = 50;
+const WATCHED = ['model', 'dev', 'dev/dri', 'dev/snd', 'dev/vfio'];
 /** How long QEMU may take to start when another program starts it. */
 const OTHERS_LIMIT_MS = 300_000;
 
 function watchDirectory(dir: string, heard: () => void): () => void {
   let timer: NodeJS.Timeout | null = null;
   const soon = (): void => {
-    timer ??= setTimeout(() => {
+    if (timer !== null) return;
+    timer = setTimeout(() => {
       timer = null;
+      // A directory that was made anew (by a reboot) has to be watched anew.
+      closeAll();
+      watchers = open();
       heard();
     }, QUIET_MS);
+    timer.unref();
   };
-  const watchers = ['model', 'dev', 'dev/dri', 'dev/snd', 'dev/vfio']
-    .map((name) => join(dir, name))
-    .filter((path) => existsSync(path))
-    .map((path) => watch(path, { persistent: false }, soon).on('error', () => {}));
-  return () => {
+  const open = (): FSWatcher[] =>
+    WATCHED.map((name) => join(dir, name))
+      .filter((path) => existsSync(path))
+      .map((path) => watch(path, { persistent: false }, soon).on('error', () => {}));
+  const closeAll = (): void => {
     for (const watcher of watchers) watcher.close();
+  };
+  let watchers = open();
+  return () => {
+    closeAll();
     if (timer !== null) clearTimeout(timer);
   };
 }
@@ -112,7 +129,10 @@ export function simulatedMachine(dir: string, options: SimulatedOptions = {}): S
     editModel(dir, 'faults', (faults) => {
       delete faults.crashAfter;
     });
-    if (libvirt.hook === hook) libvirt.hook = null;
+    if (libvirt.hook === hook) {
+      libvirt.hook = null;
+      libvirt.activate = machine.onCrash;
+    }
     throw new SimulatedCrash();
   };
 
@@ -125,7 +145,7 @@ export function simulatedMachine(dir: string, options: SimulatedOptions = {}): S
     log,
     eyes: {
       hardware: () => {
-        refresh(world);
+        refreshQuietly(world);
         return readHardware(dir);
       },
       processes: async (question) => pass(dir, clock.now(), question),
@@ -188,6 +208,11 @@ export function simulatedMachine(dir: string, options: SimulatedOptions = {}): S
       await libvirt.end(world, uuid, 'shutdown');
       refresh(world);
     },
+    restartLibvirt: async () => {
+      await libvirt.restart(world);
+      refresh(world);
+    },
+    onCrash: null,
     close: () => stop(),
   };
   const stop = options.attends === true ? attendRequests(world, libvirt, watchDirectory) : () => {};

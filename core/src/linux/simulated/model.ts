@@ -109,7 +109,7 @@ export interface NodeModel {
   address: Address | null;
 }
 
-/** Faults that can be switched on; see the page on the simulated workstation. An empty object: none. */
+/** Faults that can be switched on; see README.md. An empty object: none. */
 export interface Faults {
   /** Unloading this module fails with EBUSY (whatever its count says); `times` limits how often. */
   busy?: { module: string; times?: number };
@@ -196,11 +196,12 @@ export function writeModel<K extends ModelName>(dir: string, name: K, value: Mod
   writeText(dir, modelFile(dir, name), `${JSON.stringify(value, null, 2)}\n`);
 }
 
-/** Reads, changes and writes one file of the model without anything in between. */
+/** Reads, changes and (where it changed) writes one file of the model, without anything in between. */
 export function editModel<K extends ModelName, R>(dir: string, name: K, change: (value: Model[K]) => R): R {
   const value = readModel(dir, name);
+  const before = JSON.stringify(value);
   const result = change(value);
-  writeModel(dir, name, value);
+  if (JSON.stringify(value) !== before) writeModel(dir, name, value);
   return result;
 }
 

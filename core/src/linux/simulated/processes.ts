@@ -130,7 +130,7 @@ function qemu(guest: GuestModel, spec: HardwareSpec): ProcessModel {
     argv: [
       '/usr/bin/qemu-system-x86_64',
       '-name',
-      `guest=${guest.name},debug-threads=on`,
+      `guest=${guest.name.replace(/,/g, ',,')},debug-threads=on`,
       '-uuid',
       guest.uuid,
     ],

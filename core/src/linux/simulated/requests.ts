@@ -1,5 +1,5 @@
 /** What people and other processes ask for by editing machines.json: a guest started or ended from outside. */
-import { refresh } from './kernel.js';
+import { refreshQuietly } from './kernel.js';
 import type { SimulatedLibvirt } from './libvirt.js';
 import { editModel, type GuestModel } from './model.js';
 import type { World } from './world.js';
@@ -14,6 +14,7 @@ interface Task {
 /** Takes the requests that stand in the file, so that each is carried out once. */
 function takeRequests(world: World): Task[] {
   const tasks: Task[] = [];
+  // Nothing is written where nothing is asked: the directory may be gone by now.
   editModel(world.dir, 'machines', (guests) => {
     for (const guest of guests) {
       if (guest.request === null || guest.request === undefined) continue;
@@ -34,8 +35,9 @@ async function carryOut(world: World, libvirt: SimulatedLibvirt, task: Task): Pr
       'warning',
       `virsh ${task.what}: ${fault instanceof Error ? fault.message : String(fault)}`,
     );
+  } finally {
+    refreshQuietly(world);
   }
-  refresh(world);
 }
 
 /**
