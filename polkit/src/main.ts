@@ -4,7 +4,7 @@ import { reasonOf } from '../../core/src/errors.js';
 import { configFrom, loadConfig } from '../../core/src/linux/config-file.js';
 import { parseDomain } from '../../core/src/linux/domain-xml.js';
 import { realMachine } from '../../core/src/linux/machine.js';
-import { simulatedMachine } from '../../core/src/linux/simulated/machine.js';
+import { type SimulatedMachine, simulatedMachine } from '../../core/src/linux/simulated/machine.js';
 import type { Log, Machine } from '../../core/src/machine.js';
 import { FixedAuthority, Polkit } from './authority.js';
 import { connect } from './bus.js';
@@ -64,19 +64,28 @@ function readArguments(argv: readonly string[]): Arguments {
   return { bus: values.bus, idle, simulate: values.simulate, authority };
 }
 
+interface Workplace {
+  readonly machine: Machine;
+  readonly simulated: SimulatedMachine | null;
+  /** Resolves when every line of the log has been handed over. */
+  readonly flush: () => Promise<void>;
+}
+
+function workplace(simulate: string | undefined): Workplace {
+  if (simulate !== undefined) {
+    const simulated = simulatedMachine(simulate, { attends: true, log: stderrLog });
+    return { machine: simulated, simulated, flush: () => Promise.resolve() };
+  }
+  const machine = realMachine();
+  return { machine, simulated: null, flush: () => machine.log.flush() };
+}
+
 async function main(): Promise<void> {
   const wanted = readArguments(process.argv.slice(2));
   const { config, faults } = wanted.simulate === undefined ? await loadConfig() : await configFrom('');
-  const simulated =
-    wanted.simulate === undefined
-      ? null
-      : simulatedMachine(wanted.simulate, { attends: true, log: stderrLog });
-  const real = simulated === null ? realMachine() : null;
-  const machine: Machine | null = simulated ?? real;
-  if (machine === null) return;
-  /** What was done is worth nothing to the reader of a log that lacks its last lines. */
+  const { machine, simulated, flush } = workplace(wanted.simulate);
   const leave = (status: number): void => {
-    Promise.resolve(real?.log.flush()).finally(() => process.exit(status));
+    flush().finally(() => process.exit(status));
   };
   for (const fault of faults) machine.log.line('warning', `Configuration, line ${fault.line}: ${fault.why}`);
 
