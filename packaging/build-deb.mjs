@@ -1,6 +1,16 @@
 // Builds the Debian package from dist/ and the data files: dist/gpu-handoff_VERSION_all.deb. Needs dpkg-deb.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, cpSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
@@ -34,7 +44,10 @@ function sizeOf(path) {
 rmSync(stage, { recursive: true, force: true });
 install('dist/helper', 'usr/lib/gpu-handoff/helper');
 install('dist/cli', 'usr/lib/gpu-handoff/cli');
-write('usr/lib/gpu-handoff/package.json', `${JSON.stringify({ name: 'gpu-handoff', version, type: 'module' })}\n`);
+write(
+  'usr/lib/gpu-handoff/package.json',
+  `${JSON.stringify({ name: 'gpu-handoff', version, type: 'module' })}\n`,
+);
 chmodSync(join(stage, 'usr/lib/gpu-handoff/cli/main.js'), 0o755);
 mkdirSync(join(stage, 'usr/bin'), { recursive: true });
 symlinkSync('../lib/gpu-handoff/cli/main.js', join(stage, 'usr/bin/gpu-handoff'));
@@ -56,15 +69,21 @@ for (const [shell, path] of [
   write(path, execFileSync(process.execPath, [command, 'completion', shell]));
 
 install('LICENSE', 'usr/share/doc/gpu-handoff/copyright');
-write('usr/share/doc/gpu-handoff/changelog.gz', gzipSync(readFileSync(join(root, 'CHANGELOG.md')), { level: 9 }));
+write(
+  'usr/share/doc/gpu-handoff/changelog.gz',
+  gzipSync(readFileSync(join(root, 'CHANGELOG.md')), { level: 9 }),
+);
 
-for (const script of ['postinst', 'prerm', 'postrm']) install(`packaging/debian/${script}`, `DEBIAN/${script}`, 0o755);
+for (const script of ['postinst', 'prerm', 'postrm'])
+  install(`packaging/debian/${script}`, `DEBIAN/${script}`, 0o755);
 install('packaging/debian/conffiles', 'DEBIAN/conffiles');
 const control = readFileSync(join(root, 'packaging/debian/control.in'), 'utf8')
   .replace('@VERSION@', version)
   .replace('@SIZE@', String(Math.ceil(sizeOf(stage) / 1024)));
 write('DEBIAN/control', control);
 
-execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', stage, result], { stdio: ['ignore', 'ignore', 'inherit'] });
+execFileSync('dpkg-deb', ['--root-owner-group', '-Zxz', '--build', stage, result], {
+  stdio: ['ignore', 'ignore', 'inherit'],
+});
 rmSync(stage, { recursive: true, force: true });
 process.stdout.write(`${result}\n`);
