@@ -3,7 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { createWorkstation } from '../../core/src/linux/simulated/create.js';
-import { addProcess, guestNamed, removeProcess, setFaults } from '../../core/src/linux/simulated/edit.js';
+import {
+  addProcess,
+  guestNamed,
+  reboot,
+  removeProcess,
+  setFaults,
+} from '../../core/src/linux/simulated/edit.js';
 import { type SimulatedMachine, simulatedMachine } from '../../core/src/linux/simulated/machine.js';
 import { readModel } from '../../core/src/linux/simulated/model.js';
 import { SimulatedCrash } from '../../core/src/linux/simulated/world.js';
@@ -101,6 +107,11 @@ describe('faults', () => {
     });
     expect(machine.clock.now() - begun).toBe(7000);
     await perform({ do: 'set-override', addresses: [SOUND], driver: '' });
+    // Whoever hangs holds the function's lock until the next boot.
+    setFaults(dir, {});
+    await expect(perform({ do: 'probe', addresses: [GPU] })).rejects.toMatchObject({ fault: 'stuck' });
+    reboot(dir);
+    await perform({ do: 'probe', addresses: [GPU] });
   });
 
   test('hangs: a whole act, and libvirt in the middle of a start', async () => {
@@ -110,6 +121,9 @@ describe('faults', () => {
     setFaults(dir, { hangs: { path: 'vfio-pci/bind' } });
     const { uuid } = guestNamed(dir, 'win11');
     await expect(perform({ do: 'start-vm', uuid })).rejects.toMatchObject({ fault: 'time' });
+    await expect(perform({ do: 'unbind', address: GPU, driver: 'vfio-pci' })).resolves.toBeUndefined();
+    const clear = perform({ do: 'set-override', addresses: [GPU], driver: '' });
+    await expect(clear).rejects.toMatchObject({ fault: 'stuck' });
   });
 
   test('virsh: libvirt fails in its own words', async () => {

@@ -119,8 +119,8 @@ async function carryOut(world: World, libvirt: SimulatedLibvirt, act: Act, limit
 }
 
 /**
- * Carries out one act. An act that hangs is given up after `limitMs` with an ActError `stuck`, one that is only
- * slow with `time`.
+ * Carries out one act. An act that hangs is given up after `limitMs` with an ActError `stuck`, one that is
+ * only slow with `time`.
  */
 export async function perform(
   world: World,

@@ -12,8 +12,8 @@ interface Sleeper {
 }
 
 /**
- * A clock for tests: when nothing else is left to do, the sleeper that is due first wakes at once and it is then
- * that late. Two minutes of waiting for a guest pass in no time, and always in the same order.
+ * A clock for tests: when nothing else is left to do, the sleeper that is due first wakes at once and it is
+ * then that late. Two minutes of waiting for a guest pass in no time, and always in the same order.
  */
 export function jumpingClock(start = Date.now()): Clock {
   let now = start;

@@ -57,8 +57,8 @@ function bootDrivers(spec: HardwareSpec): string[] {
 }
 
 /**
- * Writes the whole tree for a scenario, over whatever simulated workstation stood in the directory. As after a
- * boot: a new boot id, nothing under /run that is older. Refuses a directory that holds something else.
+ * Writes the whole tree for a scenario, over whatever simulated workstation stood in the directory. As after
+ * a boot: a new boot id, nothing under /run that is older. Refuses a directory that holds something else.
  */
 export function createWorkstation(dir: string, scenario: ScenarioName): void {
   const { functions, iommu, processes, services, machines } = SCENARIOS[scenario]();

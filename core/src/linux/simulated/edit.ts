@@ -16,7 +16,9 @@ import {
 import type { ScenarioName } from './scenarios.js';
 import { deviceDir } from './sysfs.js';
 
-/** Adds a process; its pid follows from what is there unless it is given. Returns it as it stands in the file. */
+/**
+ * Adds a process; its pid follows from what is there unless it is given. Returns it as it stands in the file.
+ */
 export function addProcess(dir: string, process: Partial<ProcessModel> & { comm: string }): ProcessModel {
   return editModel(dir, 'processes', (processes) => {
     const pid = Math.max(7000, ...processes.map((p) => p.pid)) + 1;
@@ -73,7 +75,9 @@ export function setConnector(
   }
 }
 
-/** Reboots: the scenario begins anew, with another boot id and an empty /run. Processes and guests with it. */
+/**
+ * Reboots: the scenario begins anew, with another boot id and an empty /run. Processes and guests with it.
+ */
 export function reboot(dir: string): void {
   createWorkstation(dir, readSpec(dir).scenario as ScenarioName);
 }

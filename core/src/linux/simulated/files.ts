@@ -30,7 +30,9 @@ function scratch(root: string): string {
   return path;
 }
 
-/** Replaces a file as a whole; `path` is absolute and below `root`. Nothing is written where nothing changes. */
+/**
+ * Replaces a file as a whole; `path` is absolute and below `root`. Nothing is written where nothing changes.
+ */
 export function writeText(root: string, path: string, text: string): void {
   if (holds(path, text)) return;
   try {

@@ -33,13 +33,25 @@ import { faultsOf, Hang, specOf, type World } from './world.js';
 
 const NVIDIA_MAJOR = 195;
 
-/** Throws where a write to this file of sysfs (path below the root) never returns. */
+/**
+ * Throws where a write to this file of sysfs (path below the root) never returns. `address` is the function
+ * whose lock the write takes: whoever hangs holds it until the next boot, so everything else that needs it
+ * hangs as well.
+ */
 export function mayHang(world: World, path: string, address: Address | null): void {
+  const what = `writing /${path}`;
+  const stuck = address !== null && readModel(world.dir, 'kernel').stuck[address] !== undefined;
   const fault = faultsOf(world).hangs?.path;
-  if (fault !== undefined && path.includes(fault)) throw new Hang(`writing /${path}`);
-  const stuck = address === null ? undefined : readModel(world.dir, 'kernel').stuck[address];
-  // The function's lock is held for ever by whoever hangs.
-  if (stuck !== undefined) throw new Hang(`writing /${path}`);
+  if (!stuck && (fault === undefined || !path.includes(fault))) return;
+  if (address !== null && !stuck) markStuck(world, address, what);
+  throw new Hang(what);
+}
+
+/** A function on which something hangs until the next boot. */
+export function markStuck(world: World, address: Address, what: string): void {
+  editModel(world.dir, 'kernel', (kernel) => {
+    kernel.stuck[address] = what;
+  });
 }
 
 function sameSlot(a: FunctionSpec, b: FunctionSpec): boolean {
@@ -77,8 +89,13 @@ export function attach(dir: string, spec: HardwareSpec, fn: FunctionSpec, driver
 
 function attachNvidia(dir: string, spec: HardwareSpec, fn: FunctionSpec): void {
   const index = nvidiaIndex(spec, fn);
-  const information = `Model: \t\t ${fn.deviceName}\nBus Location: \t ${fn.address}\nDevice Minor: \t ${index}\n`;
-  writeText(dir, join(dir, 'proc/driver/nvidia/gpus', fn.address, 'information'), information);
+  const lines = [
+    `Model: \t\t ${fn.deviceName}`,
+    `Bus Location: \t ${fn.address}`,
+    `Device Minor: \t ${index}`,
+  ];
+  const information = join(dir, 'proc/driver/nvidia/gpus', fn.address, 'information');
+  writeText(dir, information, `${lines.join('\n')}\n`);
   makeI2c(dir, fn, 'nvidia');
   makeNode(dir, {
     path: `/dev/nvidia${index}`,
@@ -117,8 +134,8 @@ function isHeld(world: World, fn: FunctionSpec, driver: string): boolean {
 }
 
 /**
- * Writes a function's address to its driver's `unbind`. With a display function that somebody holds, this never
- * returns, and nor does anything else that needs the function's lock.
+ * Writes a function's address to its driver's `unbind`. With a display function that somebody holds, this
+ * never returns, and nor does anything else that needs the function's lock.
  */
 export function unbindBySysfs(world: World, fn: FunctionSpec): void {
   const { dir } = world;
@@ -129,14 +146,13 @@ export function unbindBySysfs(world: World, fn: FunctionSpec): void {
   if (driver === 'nvidia') alarm(dir, `${fn.address} was taken from nvidia through sysfs`);
   if (driver === 'vfio-pci' && guestHas(world, fn)) {
     alarm(dir, `${fn.address} was taken from vfio-pci while a guest had it`);
+    markStuck(world, fn.address, `writing /${path}`);
     throw new Hang(`writing /${path}`);
   }
   if (driver !== 'vfio-pci' && isHeld(world, fn, driver)) {
     // The kernel takes the link away before it calls the driver, which then waits for its last user.
     unlinkDriver(dir, fn, driver);
-    editModel(dir, 'kernel', (kernel) => {
-      kernel.stuck[fn.address] = `unbinding from ${driver}`;
-    });
+    markStuck(world, fn.address, `writing /${path}`);
     throw new Hang(`writing /${path}`);
   }
   detach(dir, specOf(world), fn);
@@ -185,7 +201,9 @@ function driverLoaded(dir: string, driver: string): boolean {
   return module === null || isLoaded(dir, module);
 }
 
-/** The use count of a loaded module: its holders, everything that is open, and what the kernel itself uses. */
+/**
+ * The use count of a loaded module: its holders, everything that is open, and what the kernel itself uses.
+ */
 export function useCount(world: World, module: string): number {
   const holders = namesIn(join(moduleDir(world.dir, module), 'holders')).length;
   return holders + ownUses(world, liveProcesses(world.dir, world.clock.now()))(module);

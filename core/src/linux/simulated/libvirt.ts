@@ -1,6 +1,6 @@
 /**
- * libvirt's QEMU driver, as far as a hand-off meets it: the order of its hooks, what it does with managed host
- * devices before a guest starts and after it ended, and the words in which it fails.
+ * libvirt's QEMU driver, as far as a hand-off meets it: the order of its hooks, what it does with managed
+ * host devices before a guest starts and after it ended, and the words in which it fails.
  */
 import type { Address, VirtualMachine } from '../../facts.js';
 import { ActError } from '../../machine.js';
@@ -12,7 +12,9 @@ import { newProcess } from './services.js';
 import { driverOf } from './sysfs.js';
 import { faultsOf, Hang, SimulatedCrash, specOf, type World } from './world.js';
 
-/** What libvirt tells its hook: the arguments of /etc/libvirt/hooks/qemu, with the domain instead of its XML. */
+/**
+ * What libvirt tells its hook: the arguments of /etc/libvirt/hooks/qemu, with the domain instead of its XML.
+ */
 export type Hook = (
   operation: string,
   suboperation: string,
@@ -28,7 +30,7 @@ const SHUTDOWN_MS = 3000;
 /** How long a caller waits for libvirt while a hook runs. */
 const HOOK_PATIENCE_MS = 5000;
 
-export function domainOf(guest: GuestModel): VirtualMachine {
+function domainOf(guest: GuestModel): VirtualMachine {
   const { uuid, name, devices, running } = guest;
   return { uuid, name, devices, running };
 }
@@ -146,8 +148,8 @@ export class SimulatedLibvirt {
   }
 
   /**
-   * Takes up what a process that is gone left behind: guests that were going down when it ended, and those that
-   * it was starting.
+   * Takes up what a process that is gone left behind: guests that were going down when it ended, and those
+   * that it was starting.
    */
   adopt(world: World): void {
     for (const guest of readModel(world.dir, 'machines')) {
@@ -172,8 +174,8 @@ export class SimulatedLibvirt {
   }
 
   /**
-   * A guest is gone: `shutdown`, `destroyed`, `crashed` or `failed`. Resolves when its devices were given back. The
-   * results of these hooks are ignored.
+   * A guest is gone: `shutdown`, `destroyed`, `crashed` or `failed`. Resolves when its devices were given
+   * back. The results of these hooks are ignored.
    */
   async end(world: World, uuid: string, how: string): Promise<void> {
     const before = this.ending.get(uuid);
@@ -295,7 +297,8 @@ export class SimulatedLibvirt {
       if (owner !== undefined)
         throw new ActError(
           'failed',
-          `Requested operation is not valid: PCI device ${address} is in use by driver QEMU, domain ${owner.name}`,
+          `Requested operation is not valid: PCI device ${address} is in use by driver QEMU, ` +
+            `domain ${owner.name}`,
         );
     }
   }
@@ -325,7 +328,9 @@ export class SimulatedLibvirt {
       throw new ActError('failed', `Failed to bind PCI device '${fn.address}' to vfio-pci`);
   }
 
-  /** VFIO gives a group to a guest only when no function of it (bridges aside) is left with a host's driver. */
+  /**
+   * VFIO gives a group to a guest only when no function of it (bridges aside) is left with a host's driver.
+   */
   private checkGroups(world: World, guest: GuestModel): void {
     const spec = specOf(world);
     for (const { address } of guest.devices) {
@@ -337,7 +342,9 @@ export class SimulatedLibvirt {
       if (other !== undefined)
         throw new ActError(
           'failed',
-          `internal error: QEMU unexpectedly closed the monitor (vm='${guest.name}'): vfio ${address}: group ${group} is not viable: Please ensure all devices within the iommu_group are bound to their vfio bus driver.`,
+          `internal error: QEMU unexpectedly closed the monitor (vm='${guest.name}'): vfio ${address}: ` +
+            `group ${group} is not viable: Please ensure all devices within the iommu_group are bound to ` +
+            'their vfio bus driver.',
         );
     }
   }
@@ -355,9 +362,6 @@ export class SimulatedLibvirt {
       } catch (fault) {
         if (!(fault instanceof Hang)) throw fault;
         world.log.line('error', `libvirt hangs giving ${address} back: ${fault.message}`);
-        editModel(world.dir, 'kernel', (kernel) => {
-          kernel.stuck[address] = fault.message;
-        });
         return;
       }
     }

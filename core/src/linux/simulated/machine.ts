@@ -16,8 +16,8 @@ import { SimulatedCrash, type World } from './world.js';
 
 export interface SimulatedOptions {
   /**
-   * Scale of the steps' own times: 1 is about a real machine's, 0 (for tests) takes none and lets the clock jump
-   * from one wait to the next. Default 1.
+   * Scale of the steps' own times: 1 is about a real machine's, 0 (for tests) takes none and lets the clock
+   * jump from one wait to the next. Default 1.
    */
   readonly delays?: number;
   /** Default: the real clock, or one that jumps where `delays` is 0. */
@@ -25,8 +25,8 @@ export interface SimulatedOptions {
   /** Default: lines are kept in `lines`. */
   readonly log?: Log;
   /**
-   * Carry out what others ask for in machines.json (`request`), and end guests whose time has come. For the one
-   * process that owns the directory: the helper. Default false.
+   * Carry out what others ask for in machines.json (`request`), and end guests whose time has come. For the
+   * one process that owns the directory: the helper. Default false.
    */
   readonly attends?: boolean;
 }
@@ -47,8 +47,8 @@ export interface SimulatedMachine extends Machine {
   /** libvirt's daemon is restarted. */
   restartLibvirt(): Promise<void>;
   /**
-   * After a simulated crash, called when libvirt's hook next asks for the helper: the bus would start a new one.
-   * Make a new machine over the directory there and set its `onHook`.
+   * After a simulated crash, called when libvirt's hook next asks for the helper: the bus would start a new
+   * one. Make a new machine over the directory there and set its `onHook`.
    */
   onCrash: (() => Promise<void>) | null;
   /** True after a simulated crash: every act and note then throws. */

@@ -1,6 +1,7 @@
 /**
- * The part of the workstation that no sysfs holds: processes, services, guests, faults. Plain JSON files below
- * `DIR/model`, read anew at each look, so that people, tests and other processes can edit them while it runs.
+ * The part of the workstation that no sysfs holds: processes, services, guests, faults. Plain JSON files
+ * below `DIR/model`, read anew at each look, so that people, tests and other processes can edit them while it
+ * runs.
  */
 import { join } from 'node:path';
 import type { Address, HostDevice, NodeKind } from '../../facts.js';
@@ -8,8 +9,9 @@ import { readText } from '../read.js';
 import { writeText } from './files.js';
 
 /**
- * A device that a process has open. Named by `number`, by `path`, or by `card` (and `kind`), which follows the card
- * through changing minors; a `card` without `kind` means all the nodes that an application using the card opens.
+ * A device that a process has open. Named by `number`, by `path`, or by `card` (and `kind`), which follows
+ * the card through changing minors; a `card` without `kind` means all the nodes that an application using the
+ * card opens.
  */
 export interface Opening {
   number?: string;
@@ -51,7 +53,9 @@ export interface ServiceModel {
   process: ProcessModel;
   /** Without this module it does not start. */
   needsModule?: string;
-  /** When it was started since `reset-failed`, in milliseconds since 1970; systemd allows five in ten seconds. */
+  /**
+   * When it was started since `reset-failed`, in milliseconds since 1970; systemd allows five in ten seconds.
+   */
   starts?: number[];
   /** Starting fails with this text. */
   failsToStart?: string;
@@ -77,7 +81,9 @@ export interface GuestModel {
   startMs?: number;
   /** When it will be off, in milliseconds since 1970, once it was asked to shut down. */
   offAt?: number | null;
-  /** Do this from outside, as virt-manager or the guest's own user would; taken by the process that attends. */
+  /**
+   * Do this from outside, as virt-manager or the guest's own user would; taken by the process that attends.
+   */
   request?: 'start' | 'shutdown' | 'destroy' | null;
 }
 
@@ -97,7 +103,9 @@ export interface KernelModel {
   users: Record<string, string>;
 }
 
-/** A node in /dev. Its permission bits stand here: a file of mode 0000 could not even be read by its owner. */
+/**
+ * A node in /dev. Its permission bits stand here: a file of mode 0000 could not even be read by its owner.
+ */
 export interface NodeModel {
   path: string;
   number: string;
@@ -115,7 +123,9 @@ export interface Faults {
   busy?: { module: string; times?: number };
   /** A process of this name comes back after it was ended, `times` times (once where not said). */
   comesBack?: { comm: string; times?: number; afterMs?: number };
-  /** Something loads this module (and what it needs) again right after it was unloaded, unless it is blocked. */
+  /**
+   * Something loads this module (and what it needs) again right after it was unloaded, unless it is blocked.
+   */
   loadsAgain?: { module: string; times?: number };
   /** A write to a sysfs file whose path contains `path` never returns, or a whole act of that kind. */
   hangs?: { path?: string; act?: string };

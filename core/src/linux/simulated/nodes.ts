@@ -57,8 +57,8 @@ export function removeNodes(dir: string, which: (node: NodeModel) => boolean): v
 }
 
 /**
- * A free index of a class of nodes. After a reload it differs from the one before (card1, then card2): nothing may
- * rely on it, so the simulated kernel never gives the same one twice in a row.
+ * A free index of a class of nodes. After a reload it differs from the one before (card1, then card2):
+ * nothing may rely on it, so the simulated kernel never gives the same one twice in a row.
  */
 export function nextIndex(
   dir: string,

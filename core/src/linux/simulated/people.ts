@@ -9,7 +9,7 @@ export function appScope(scope: string): string {
   return `${USER_MANAGER}/app.slice/${scope}`;
 }
 
-export function userService(unit: string): string {
+function userService(unit: string): string {
   return `${USER_MANAGER}/session.slice/${unit}`;
 }
 

@@ -148,7 +148,9 @@ export function isActive(service: ServiceModel, now: number): boolean {
   return service.active && isThere(service.process, now);
 }
 
-/** True where a user can open at least one of the nodes that an opening means: masked nodes let only root in. */
+/**
+ * True where a user can open at least one of the nodes that an opening means: masked nodes let only root in.
+ */
 export function mayOpen(dir: string, opening: Opening, uid: number): boolean {
   if (opening.via === 'dmabuf' || opening.exporter !== undefined) return true;
   return nodesOf(opening, readModel(dir, 'nodes')).some((node) => uid === 0 || node.mode !== 0);

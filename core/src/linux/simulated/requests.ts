@@ -1,4 +1,6 @@
-/** What people and other processes ask for by editing machines.json: a guest started or ended from outside. */
+/**
+ * What people and other processes ask for by editing machines.json: a guest started or ended from outside.
+ */
 import { refreshQuietly } from './kernel.js';
 import type { SimulatedLibvirt } from './libvirt.js';
 import { editModel, type GuestModel } from './model.js';
@@ -41,8 +43,8 @@ async function carryOut(world: World, libvirt: SimulatedLibvirt, task: Task): Pr
 }
 
 /**
- * Carries out requests as they come. `watchDirectory` calls back when the directory changes. Returns the way to
- * stop.
+ * Carries out requests as they come. `watchDirectory` calls back when the directory changes. Returns the way
+ * to stop.
  */
 export function attendRequests(
   world: World,

@@ -89,7 +89,7 @@ function twoDgpus(): Scenario {
       put(PARTS.navi21Sound, amdSound, { group: 18, behind: [amdPort] }),
     ],
     iommu: true,
-    processes: [compositor(IGPU), wireplumber([DGPU_SOUND, amdSound])],
+    processes: [compositor(IGPU)],
     services: nvidiaServices([DGPU]),
     machines: [guest('win11', BOTH), guest('macos', [amdCard, amdSound]), guest('linux-no-gpu', [])],
   };
