@@ -1,0 +1,182 @@
+import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
+import { guestHasCard, helperLog, picture, publishedState, workstation } from './product.js';
+import { Guest, guestXml, hold, type Machine, until } from './rig/index.js';
+
+const HOOK = '/etc/libvirt/hooks/qemu.d/gpu-handoff';
+
+let machine: Machine;
+let guest: Guest;
+let home: string;
+
+beforeAll(async () => {
+  machine = await workstation('hook');
+  guest = await Guest.define(machine, { name: 'win', behaviour: 'obedient' });
+  home = await picture(machine);
+});
+
+afterAll(async () => {
+  await machine?.stop();
+});
+
+function tellOnFailure(): void {
+  onTestFailed(async () => console.log(await helperLog(machine)));
+}
+
+async function isHome(): Promise<void> {
+  await until('the card is at home', async () => (await picture(machine)) === home, 60_000, 500).catch(
+    () => {},
+  );
+  expect(await picture(machine)).toBe(home);
+}
+
+describe('libvirt started by any program', () => {
+  test('virsh start alone hands the card over, and virsh destroy brings it back', async () => {
+    tellOnFailure();
+    await guest.start();
+    expect(await guestHasCard(machine)).toEqual({ driver: 'vfio-pci', opened: true, modules: '' });
+    await until('the state is seen', async () => (await publishedState(machine)) === 'vm');
+    await guest.destroy();
+    await isHome();
+  });
+
+  test('a guest that stops itself gives the card back', async () => {
+    tellOnFailure();
+    const brief = await Guest.define(machine, { name: 'brief', behaviour: { offAfter: 2 } });
+    await brief.start();
+    await brief.waitForState('shut off', 120_000);
+    await isHome();
+  });
+
+  test('a held card refuses the start with one sentence that names the holder', async () => {
+    tellOnFailure();
+    const holder = await hold(machine, 'fd', ['/dev/nvidia0'], { user: 'mallory', comm: 'renderer' });
+    const before = await picture(machine);
+    const result = await guest.virsh('start');
+    expect(result.code).toBe(1);
+    expect(result.stderr).toContain(
+      `GeForce RTX 4090 is held by renderer (process ${holder.pid}, mallory): close`,
+    );
+    expect(await picture(machine)).toBe(before);
+    await holder.release();
+  });
+
+  test('a second VM does not take the card from the first', async () => {
+    tellOnFailure();
+    const other = await Guest.define(machine, { name: 'other' });
+    await guest.start();
+    const result = await other.virsh('start');
+    expect(result.code).toBe(1);
+    expect(result.stderr).toMatch(/GeForce RTX 4090 is in use by the VM “win”: shut that VM down first\./);
+    expect(await guestHasCard(machine)).toEqual({ driver: 'vfio-pci', opened: true, modules: '' });
+    expect(await guest.state()).toBe('running');
+    await guest.destroy();
+    await isHome();
+  });
+
+  test('a start that fails after our part brings the card back', async () => {
+    tellOnFailure();
+    const broken = await Guest.define(machine, {
+      name: 'broken',
+      devicesXml:
+        "<disk type='file' device='disk'><source file='/nowhere/at/all.img'/><target dev='sdb' bus='sata'/></disk>",
+    });
+    expect((await broken.virsh('start')).code).toBe(1);
+    await isHome();
+  });
+
+  test('restarting libvirtd under a running guest harms nothing', async () => {
+    tellOnFailure();
+    await guest.start();
+    await machine.check('systemctl restart libvirtd && virsh list');
+    expect(await guest.state()).toBe('running');
+    expect(await guestHasCard(machine)).toMatchObject({ driver: 'vfio-pci', opened: true });
+    await guest.destroy();
+    await isHome();
+  });
+
+  test('a guest that dies while libvirtd is stopped gives the card back when libvirtd is there again', async () => {
+    tellOnFailure();
+    await guest.start();
+    await machine.check(
+      'systemctl stop libvirtd.service libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket',
+    );
+    await machine.check('pkill -KILL -x qemu-system-x86');
+    await machine.check(
+      'systemctl start libvirtd.socket libvirtd-ro.socket libvirtd-admin.socket libvirtd && virsh list',
+    );
+    await isHome();
+  });
+
+  test('a hook of the user’s own beside ours keeps working', async () => {
+    await machine.put('/etc/libvirt/hooks/qemu', '#!/bin/sh\necho "$2" >> /run/own-hook\n', 0o755);
+    await machine.put('/etc/libvirt/hooks/qemu.d/90-own', '#!/bin/sh\necho "d:$2" >> /run/own-hook\n', 0o755);
+    await machine.check('systemctl reload libvirtd');
+    await guest.start();
+    await guest.destroy();
+    await isHome();
+    const heard = await machine.check('cat /run/own-hook');
+    expect(heard).toContain('prepare\n');
+    expect(heard).toContain('d:release\n');
+    await machine.check(
+      'rm /etc/libvirt/hooks/qemu /etc/libvirt/hooks/qemu.d/90-own; systemctl reload libvirtd',
+    );
+  });
+});
+
+describe('names that somebody else chose', () => {
+  const names = ['two words', `it's "quoted"`, '..', '$(touch /run/pwned);`id`', 'ü€ 漢字', 'n'.repeat(200)];
+  test.each(names.map((name) => [name]))('%s', async (name) => {
+    tellOnFailure();
+    const named = await Guest.define(machine, { name });
+    await named.start();
+    expect(await guestHasCard(machine)).toMatchObject({ driver: 'vfio-pci', opened: true });
+    await named.destroy();
+    await isHome();
+    expect((await machine.run('test -e /run/pwned')).code).toBe(1);
+    await named.virsh('undefine');
+  });
+});
+
+describe('without the helper', () => {
+  test('a start is refused while the host uses the card, and allowed for other VMs', async () => {
+    const plain = await Guest.define(machine, { name: 'plain', hostdevs: [] });
+    await machine.check('systemctl mask --now gpu-handoff.service');
+    const result = await guest.virsh('start');
+    expect(result.code).toBe(1);
+    expect(result.stderr).toMatch(/GPU Handoff's helper did not answer, so the card was left with the host/);
+    await plain.start();
+    await plain.destroy();
+    await machine.check('systemctl unmask gpu-handoff.service');
+    expect(await picture(machine)).toBe(home);
+  });
+});
+
+describe('what the hook costs', () => {
+  test('a domain without host devices is delayed by less than 20 ms', async () => {
+    await machine.put('/run/plain.xml', guestXml({ name: 'plain', hostdevs: [] }));
+    const rounds = 40;
+    const time = async (program: string): Promise<number> => {
+      const script = `s=$(date +%s%N); for i in $(seq ${rounds}); do ${program} plain prepare begin - < /run/plain.xml; done; e=$(date +%s%N); echo $(( (e - s) / ${rounds}000 ))`;
+      return Number(await machine.check(script)) / 1000;
+    };
+    await time(HOOK);
+    const ours = await time(HOOK);
+    const nothing = await time('/bin/true');
+    console.log(`hook ${ours.toFixed(1)} ms, /bin/true ${nothing.toFixed(1)} ms (emulated processor)`);
+    expect(ours - nothing).toBeLessThan(20);
+  });
+
+  test('operations that do not concern it say nothing and succeed', async () => {
+    for (const operation of [
+      'migrate begin',
+      'restore begin',
+      'start begin',
+      'started begin',
+      'stopped end',
+      'attach begin',
+    ]) {
+      const result = await machine.run(`${HOOK} win ${operation} - < /dev/null`);
+      expect(result, operation).toEqual({ code: 0, stdout: '', stderr: '' });
+    }
+  });
+});
