@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { defineConfig } from 'vitest/config';
 
-/** Tests against a real machine: one file at a time, since each has a machine of its own, and never a second try. */
+/** Tests against a real machine: one file at a time, each with a machine of its own; never a second try. */
 export default defineConfig({
   root: fileURLToPath(new URL('../..', import.meta.url)),
   test: {

@@ -169,6 +169,10 @@ export class AgentLink {
         continue; // what a power cut left unfinished
       }
       if (reply.ev === 'hello' && reply.boot !== undefined) {
+        if (reply.id === undefined) {
+          // A new agent (after a boot, or where the old one died) knows nothing of what was asked before.
+          this.abandon(new Error('the agent in the machine started anew'), false);
+        }
         const waiters = this.#helloWaiters.splice(0);
         for (const waiter of waiters) {
           waiter(reply.boot);
@@ -213,32 +217,35 @@ export class GuestProcess {
           watcher();
         }
       };
-      this.#id = link.open({ ...request, ...route }, {
-        onReply: (reply) => {
-          if (reply.ev === 'started') {
-            this.#pid = reply.pid ?? 0;
-            started();
-          } else if (reply.ev === 'out') {
-            this.#output[reply.fd === 2 ? 1 : 0].push(Buffer.from(reply.data ?? '', 'base64'));
-            for (const watcher of this.#watchers) {
-              watcher();
+      this.#id = link.open(
+        { ...request, ...route },
+        {
+          onReply: (reply) => {
+            if (reply.ev === 'started') {
+              this.#pid = reply.pid ?? 0;
+              started();
+            } else if (reply.ev === 'out') {
+              this.#output[reply.fd === 2 ? 1 : 0].push(Buffer.from(reply.data ?? '', 'base64'));
+              for (const watcher of this.#watchers) {
+                watcher();
+              }
+            } else if (reply.ev === 'exit') {
+              resolve({ code: reply.code ?? -1, ...this.output() });
+              end();
+            } else if (reply.ev === 'error') {
+              const error = new Error(reply.message ?? 'the agent failed');
+              started(error);
+              reject(error);
+              end();
             }
-          } else if (reply.ev === 'exit') {
-            resolve({ code: reply.code ?? -1, ...this.output() });
-            end();
-          } else if (reply.ev === 'error') {
-            const error = new Error(reply.message ?? 'the agent failed');
+          },
+          onLost: (error) => {
             started(error);
             reject(error);
             end();
-          }
+          },
         },
-        onLost: (error) => {
-          started(error);
-          reject(error);
-          end();
-        },
-      });
+      );
     });
     // Who only spawns need not watch the end.
     this.exited.catch(() => undefined);
@@ -355,9 +362,12 @@ export class Shell {
     return await GuestProcess.start(this.link, this.#route, argv, options);
   }
 
-  /** Runs to the end. Rejects where it could not start or took longer than `timeoutMs`, with what it had printed. */
+  /** Runs to the end. Rejects where it could not start or took longer than `timeoutMs`, with its output. */
   async run(command: string | readonly string[], options: CommandOptions = {}): Promise<CommandResult> {
-    const child = await this.spawn(command, options.stdin === undefined ? { ...options, stdin: '' } : options);
+    const child = await this.spawn(
+      command,
+      options.stdin === undefined ? { ...options, stdin: '' } : options,
+    );
     const limit = options.timeoutMs ?? 120_000;
     if (limit === Number.POSITIVE_INFINITY) {
       return await child.exited;

@@ -4,8 +4,8 @@ import type { Machine } from './machine.js';
 import { until } from './process.js';
 
 /**
- * How a guest takes the power button: `deaf` has no operating system and never does, `obedient` powers itself off (so
- * `virsh shutdown` works). One that is `{ offAfter: seconds }` ends by itself.
+ * How a guest takes the power button: `deaf` has no operating system and never does, `obedient` powers
+ * itself off (so `virsh shutdown` works). One that is `{ offAfter: seconds }` ends by itself.
  */
 export type GuestBehaviour = 'deaf' | 'obedient' | { readonly offAfter: number };
 
@@ -55,7 +55,8 @@ export function guestXml(spec: GuestSpec, disk?: string): string {
       : "<disk type='file' device='disk'><driver name='qemu' type='raw'/>" +
         `<source file='${escaped(disk)}'/><target dev='sda' bus='sata'/></disk>`;
   return [
-    `<domain type='qemu'><name>${escaped(spec.name)}</name>${uuid}<memory unit='MiB'>${spec.memory ?? 64}</memory>`,
+    `<domain type='qemu'><name>${escaped(spec.name)}</name>${uuid}`,
+    `<memory unit='MiB'>${spec.memory ?? 64}</memory>`,
     "<vcpu>1</vcpu><os><type arch='x86_64' machine='q35'>hvm</type></os><features><acpi/></features>",
     '<devices><emulator>/usr/bin/qemu-system-x86_64</emulator>',
     "<controller type='usb' model='none'/><memballoon model='none'/>",
@@ -110,7 +111,11 @@ export class Guest {
   }
 
   /** `virsh VERB --domain NAME`, as root unless told otherwise. */
-  async virsh(verb: string, args: readonly string[] = [], options: CommandOptions = {}): Promise<CommandResult> {
+  async virsh(
+    verb: string,
+    args: readonly string[] = [],
+    options: CommandOptions = {},
+  ): Promise<CommandResult> {
     return await this.#machine.run(['virsh', '--quiet', verb, '--domain', this.name, ...args], options);
   }
 
@@ -123,9 +128,14 @@ export class Guest {
   async waitUntilObedient(timeoutMs = 120_000): Promise<void> {
     // The power button's bit in PM1_EN, which its boot sector sets.
     const look = ['virsh', 'qemu-monitor-command', '--domain', this.name, '--hmp', 'i /h 0x602'];
-    await until(`${this.name} listens to its power button`, async () => {
-      return (await this.#machine.check(look)).includes('= 0x0100');
-    }, timeoutMs, 300);
+    await until(
+      `${this.name} listens to its power button`,
+      async () => {
+        return (await this.#machine.check(look)).includes('= 0x0100');
+      },
+      timeoutMs,
+      300,
+    );
   }
 
   /** As `virsh domstate` says it: `running`, `shut off`. */

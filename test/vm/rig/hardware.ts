@@ -1,7 +1,7 @@
 /** Whose card a dGPU plays; `bochs` is what QEMU calls it, driven by the kernel's own bochs driver. */
 export type CardKind = 'nvidia' | 'amd' | 'bochs';
 
-/** One dGPU: function 0 is the display, function 1 (where it has sound) an HD-audio controller with a codec. */
+/** One dGPU: function 0 is the display, function 1 (where it has sound) an HD-audio controller. */
 export interface Card {
   readonly kind: CardKind;
   readonly sound?: boolean;
@@ -9,7 +9,7 @@ export interface Card {
 
 /** What of a machine is there from its first moment. */
 export interface HardwareOptions {
-  /** Card n (from 0) is at 0000:0(n+1):00.0, behind a root port of its own. Default: one NVIDIA card with sound. */
+  /** The nth (from 1) is at 0000:0n:00.0 behind its own root port. Default: one of NVIDIA, with sound. */
   readonly cards?: readonly Card[];
   /** MiB; default 2560. */
   readonly memory?: number;
@@ -36,13 +36,22 @@ const IDENTITIES: Readonly<Record<CardKind, readonly [string, string] | undefine
   bochs: undefined,
 };
 
-/** The newer processors that QEMU can play make some programs take paths (AVX) that its emulation is slow or wrong at. */
+/** With newer ones some programs use AVX, which the emulation is slow or wrong at. */
 const CPU = 'Nehalem';
 
 /** Turns options into arguments; equal options give equal arguments. */
 export function describeHardware(options: HardwareOptions): Hardware {
   const cards = options.cards ?? [{ kind: 'nvidia', sound: true }];
-  const qemu = ['-machine', 'q35,kernel-irqchip=split', '-accel', 'tcg,thread=multi,tb-size=512', '-cpu', CPU, '-smp', '2'];
+  const qemu = [
+    '-machine',
+    'q35,kernel-irqchip=split',
+    '-accel',
+    'tcg,thread=multi,tb-size=512',
+    '-cpu',
+    CPU,
+    '-smp',
+    '2',
+  ];
   qemu.push('-m', String(options.memory ?? 2560), '-nodefaults', '-display', 'none');
   qemu.push('-device', 'intel-iommu,intremap=on,caching-mode=on', '-device', 'virtio-vga,addr=1');
   const identities: string[] = [];
@@ -51,7 +60,12 @@ export function describeHardware(options: HardwareOptions): Hardware {
     qemu.push('-device', `pcie-root-port,id=rp${slot},chassis=${slot},slot=${slot},addr=${index + 16}`);
     qemu.push('-device', `bochs-display,bus=rp${slot},addr=0.0,multifunction=on`);
     if (card.sound === true) {
-      qemu.push('-device', `intel-hda,id=hda${slot},bus=rp${slot},addr=0.1`, '-audiodev', `none,id=none${slot}`);
+      qemu.push(
+        '-device',
+        `intel-hda,id=hda${slot},bus=rp${slot},addr=0.1`,
+        '-audiodev',
+        `none,id=none${slot}`,
+      );
       qemu.push('-device', `hda-output,bus=hda${slot}.0,audiodev=none${slot}`);
     }
     const address = `0000:${slot.toString(16).padStart(2, '0')}:00`;

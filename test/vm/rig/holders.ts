@@ -13,8 +13,8 @@ export interface Holder {
 }
 
 /**
- * Starts a holder and resolves when it holds. `args`: paths for `fd`; one path for `map`, `namespace`, `inflight` and
- * `dmabuf`; path and period in microseconds for `loop`; processes and files for `crowd`.
+ * Starts a holder and resolves when it holds. `args`: paths for `fd`; one path for `map`, `namespace`,
+ * `inflight` and `dmabuf`; path and period in microseconds for `loop`; processes and files for `crowd`.
  */
 export async function hold(
   shell: Shell,

@@ -1,4 +1,13 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { CACHE_DIR, hashOf, LOG_DIR, RIG_DIR } from './paths.js';
 import { outputOf, runLogged, withLock } from './process.js';
@@ -17,7 +26,8 @@ export interface Image {
 const SUITE = 'trixie';
 
 const PACKAGES = [
-  'systemd,systemd-sysv,udev,dbus,dbus-user-session,libpam-systemd,login,util-linux,kmod,procps,psmisc,iproute2',
+  'systemd,systemd-sysv,udev,dbus,dbus-user-session,libpam-systemd,login,util-linux',
+  'kmod,procps,psmisc,iproute2',
   'linux-image-amd64,linux-headers-amd64,gcc,libc6-dev,make,busybox-static',
   'libvirt-daemon-system,libvirt-clients,qemu-system-x86,polkitd,pkexec,switcheroo-control',
   'nodejs,python3,lsof,strace,pciutils',
@@ -59,8 +69,11 @@ async function ensureBase(log: string): Promise<string> {
   rmSync(unfinished, { recursive: true, force: true });
   const options = EXCLUDED.map((path) => `--dpkgopt=path-exclude=${path}`);
   await runLogged(
-    ['mmdebstrap', '--variant=minbase', '--aptopt=Acquire::Check-Valid-Until "false"', ...options]
-      .concat([`--include=${PACKAGES}`, SUITE, unfinished]),
+    ['mmdebstrap', '--variant=minbase', '--aptopt=Acquire::Check-Valid-Until "false"', ...options].concat([
+      `--include=${PACKAGES}`,
+      SUITE,
+      unfinished,
+    ]),
     log,
   );
   renameSync(unfinished, base);
@@ -74,7 +87,10 @@ async function build(base: string, dir: string, log: string): Promise<void> {
   await runLogged(['cp', '-r', '--no-preserve=ownership', `${join(RIG_DIR, 'image', 'root')}/.`, root], log);
   mkdirSync(join(root, 'opt/rig'), { recursive: true });
   for (const part of PARTS) {
-    await runLogged(['cp', '-r', '--no-preserve=ownership', join(RIG_DIR, part), join(root, 'opt/rig', part)], log);
+    await runLogged(
+      ['cp', '-r', '--no-preserve=ownership', join(RIG_DIR, part), join(root, 'opt/rig', part)],
+      log,
+    );
   }
   const configure = join(RIG_DIR, 'image', 'configure.sh');
   await runLogged(['cp', configure, join(root, 'opt/rig/configure.sh')], log);
@@ -83,7 +99,10 @@ async function build(base: string, dir: string, log: string): Promise<void> {
   await runLogged(['unshare', '--mount', 'sh', '-c', inTree, 'sh', root], log);
   await runLogged(['cp', join(root, 'boot/vmlinuz'), join(root, 'boot/initrd'), dir], log);
   const disk = join(dir, 'disk.raw');
-  await runLogged(['mke2fs', '-q', '-t', 'ext4', '-E', 'lazy_itable_init=0', '-d', root, disk, DISK_SIZE], log);
+  await runLogged(
+    ['mke2fs', '-q', '-t', 'ext4', '-E', 'lazy_itable_init=0', '-d', root, disk, DISK_SIZE],
+    log,
+  );
   rmSync(root, { recursive: true, force: true });
 }
 
@@ -102,8 +121,9 @@ function prune(keep: readonly string[]): void {
 }
 
 /**
- * The image for the rig's present sources, built first where there is none (two minutes; needs root, Debian's archive,
- * and on a fresh host installs mmdebstrap and QEMU). Safe to call from several processes at once.
+ * The image for the rig's present sources, built first where there is none (two minutes; needs root,
+ * Debian's archive, and on a fresh host installs mmdebstrap and QEMU). Safe to call from several processes
+ * at once.
  */
 export async function ensureImage(): Promise<Image> {
   const key = hashOf({
@@ -133,7 +153,8 @@ export async function ensureImage(): Promise<Image> {
     mkdirSync(LOG_DIR, { recursive: true });
     writeFileSync(log, '');
     const base = await ensureBase(log);
-    // The name without a suffix appears only when all is done: a build that was broken off is never taken for one.
+    // The name without a suffix appears only when all is done: a build that was broken off is never taken
+    // for one.
     const unfinished = `${dir}.unfinished`;
     rmSync(unfinished, { recursive: true, force: true });
     await build(base, unfinished, log);

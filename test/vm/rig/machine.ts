@@ -1,6 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AgentLink, Shell } from './agent.js';
 import { describeHardware, type Hardware, type HardwareOptions } from './hardware.js';
@@ -9,7 +18,7 @@ import { hashOf, LOG_DIR, RIG_DIR } from './paths.js';
 import { outputOf, until, withLock } from './process.js';
 import { Qmp } from './qmp.js';
 
-/** What `Machine.boot` can be told. Machines with equal hardware and kernel arguments share one saved state. */
+/** What `Machine.boot` can be told. Machines with equal hardware and kernel arguments share a saved state. */
 export interface BootOptions extends HardwareOptions {
   /** Boots the kernel (half a minute) instead of continuing the state saved after an earlier boot. */
   readonly fresh?: boolean;
@@ -62,7 +71,14 @@ export class Session extends Shell {
   readonly #unit: string;
 
   /** Made by `Machine.login`. */
-  constructor(parts: { link: AgentLink; name: string; user: string; id: string; machine: Machine; unit: string }) {
+  constructor(parts: {
+    link: AgentLink;
+    name: string;
+    user: string;
+    id: string;
+    machine: Machine;
+    unit: string;
+  }) {
     super(parts.link, parts.name);
     this.user = parts.user;
     this.id = parts.id;
@@ -102,8 +118,9 @@ export class Machine extends Shell {
   }
 
   /**
-   * A running machine, complete: services started, libvirt answering. The first with given hardware boots, is saved and
-   * costs a minute; later ones continue the saved state within seconds. Each has a disk of its own that is thrown away.
+   * A running machine, complete: services started, libvirt answering. The first with given hardware boots,
+   * is saved and costs a minute; later ones continue the saved state within seconds. Each has a disk of its
+   * own that is thrown away.
    */
   static async boot(image: Image, options: BootOptions = {}): Promise<Machine> {
     const hardware = describeHardware(options);
@@ -113,6 +130,17 @@ export class Machine extends Shell {
       return await Machine.#start({ image, hardware, name, drive });
     }
     const saved = await Machine.#ensureSaved(image, hardware);
+    try {
+      return await Machine.#resume(image, hardware, name, saved);
+    } catch (error) {
+      // A host that went down may have kept half a file.
+      console.warn(`the saved machine does not continue and is made again: ${(error as Error).message}`);
+      rmSync(saved, { recursive: true, force: true });
+      return await Machine.#resume(image, hardware, name, await Machine.#ensureSaved(image, hardware));
+    }
+  }
+
+  static async #resume(image: Image, hardware: Hardware, name: string, saved: string): Promise<Machine> {
     const drive = `file=${join(saved, 'disk.qcow2')},format=qcow2,snapshot=on`;
     return await Machine.#start({ image, hardware, name, drive, state: join(saved, 'state') });
   }
@@ -120,7 +148,9 @@ export class Machine extends Shell {
   /** Boots once, saves memory, devices and disk, and returns the folder that has them. */
   static async #ensureSaved(image: Image, hardware: Hardware): Promise<string> {
     const source = readFileSync(join(RIG_DIR, 'machine.ts'), 'utf8');
-    const texts = [await qemuVersion(), source, hardware.append, ...hardware.qemu];
+    // The processor too: the saved kernel has measured how fast its clock ticks, which is the host's.
+    const processor = cpus()[0]?.model ?? '';
+    const texts = [await qemuVersion(), processor, source, hardware.append, ...hardware.qemu];
     const dir = join(image.dir, `saved-${hashOf({ texts, folders: [] })}`);
     if (existsSync(dir)) {
       return dir;
@@ -155,7 +185,12 @@ export class Machine extends Shell {
     const args = [
       ...start.hardware.qemu,
       ...['-kernel', start.image.kernel, '-initrd', start.image.initrd, '-append', start.hardware.append],
-      ...['-drive', `${start.drive},if=none,id=disk,cache=unsafe`, '-device', 'virtio-blk-pci,drive=disk,addr=4'],
+      ...[
+        '-drive',
+        `${start.drive},if=none,id=disk,cache=unsafe`,
+        '-device',
+        'virtio-blk-pci,drive=disk,addr=4',
+      ],
       ...['-device', 'virtio-serial-pci,id=serial,addr=5'],
       ...['-chardev', `socket,id=agent,path=${join(dir, 'agent')},server=on,wait=off`],
       ...['-device', `virtserialport,bus=serial.0,chardev=agent,name=${port}`],
@@ -177,12 +212,17 @@ export class Machine extends Shell {
       qemu.once('exit', () => resolve());
     });
     const whenListening = async <T>(open: () => Promise<T>): Promise<T> =>
-      await until('QEMU listens', async () => {
-        if (qemu.exitCode !== null || qemu.signalCode !== null) {
-          throw new Error(`QEMU did not start:\n${complaints}`);
-        }
-        return await open().catch(() => undefined);
-      }, 20_000, 30);
+      await until(
+        'QEMU listens',
+        async () => {
+          if (qemu.exitCode !== null || qemu.signalCode !== null) {
+            throw new Error(`QEMU did not start:\n${complaints}`);
+          }
+          return await open().catch(() => undefined);
+        },
+        20_000,
+        30,
+      );
     let machine: Machine | undefined;
     try {
       const link = await whenListening(async () => await AgentLink.connect(join(dir, 'agent')));
@@ -200,7 +240,9 @@ export class Machine extends Shell {
       qemu.kill('SIGKILL');
       await ended;
       rmSync(dir, { recursive: true, force: true });
-      throw new Error(`no machine: ${(error as Error).message}\n${complaints}\n${log} ends with:\n${console}`);
+      throw new Error(
+        `no machine: ${(error as Error).message}\n${complaints}\n${log} ends with:\n${console}`,
+      );
     }
   }
 
@@ -211,9 +253,11 @@ export class Machine extends Shell {
     await this.check('udevadm settle --timeout=60');
   }
 
-  /** What every later machine would otherwise wait for once more: libvirt asks QEMU what it can, for many seconds. */
+  /** What every later machine would otherwise wait for once more: libvirt asking QEMU what it can. */
   async #warm(): Promise<void> {
-    await this.check('virsh domcapabilities --virttype qemu --machine q35 >/dev/null', { timeoutMs: 240_000 });
+    await this.check('virsh domcapabilities --virttype qemu --machine q35 >/dev/null', {
+      timeoutMs: 240_000,
+    });
     await this.check('virsh list --all >/dev/null; node -e 0; sync');
   }
 
@@ -227,28 +271,37 @@ export class Machine extends Shell {
     await qmp.execute('stop');
     await qmp.execute('migrate-set-parameters', { 'max-bandwidth': 4 * 1024 ** 3 });
     await qmp.execute('migrate', { uri: `exec:cat > '${path}'` });
-    await until('the state is saved', async () => {
-      const { status } = (await qmp.execute('query-migrate')) as { status: string };
-      if (status === 'failed') {
-        throw new Error('QEMU cannot save this machine');
-      }
-      return status === 'completed';
-    }, 120_000);
+    await until(
+      'the state is saved',
+      async () => {
+        const { status } = (await qmp.execute('query-migrate')) as { status: string };
+        if (status === 'failed') {
+          throw new Error('QEMU cannot save this machine');
+        }
+        return status === 'completed';
+      },
+      120_000,
+    );
   }
 
   async #continue(): Promise<void> {
     const { qmp } = this.#parts;
-    await until('the saved state is loaded', async () => {
-      const { status } = (await qmp.execute('query-status')) as { status: string };
-      return status !== 'inmigrate';
-    }, RESUME_TIMEOUT_MS, 30);
+    await until(
+      'the saved state is loaded',
+      async () => {
+        const { status } = (await qmp.execute('query-status')) as { status: string };
+        return status !== 'inmigrate';
+      },
+      RESUME_TIMEOUT_MS,
+      30,
+    );
     await qmp.execute('cont');
     await this.#sync();
   }
 
   /**
-   * Logs a user in on a virtual terminal of seat0, and waits until the session is active. A second login takes the
-   * foreground from the first.
+   * Logs a user in on a virtual terminal of seat0, and waits until the session is active. A second login
+   * takes the foreground from the first.
    */
   async login(user: string): Promise<Session> {
     this.#logins += 1;
@@ -258,14 +311,42 @@ export class Machine extends Shell {
     const called = this.#listen(name);
     await called.listening;
     await this.check(
-      ['systemd-run', '--quiet', '--collect', `--unit=${unit}`, '-p', 'PAMName=login', '-p', `User=${user}`]
-        .concat(['-p', `TTYPath=${terminal}`, 'python3', '-u', '/usr/libexec/rig/agent.py', '--session', name]),
+      [
+        'systemd-run',
+        '--quiet',
+        '--collect',
+        `--unit=${unit}`,
+        '-p',
+        'PAMName=login',
+        '-p',
+        `User=${user}`,
+      ].concat([
+        '-p',
+        `TTYPath=${terminal}`,
+        'python3',
+        '-u',
+        '/usr/libexec/rig/agent.py',
+        '--session',
+        name,
+      ]),
     );
     await called.done;
     const id = await until(`a session of ${user} on tty${this.#logins + 1}`, async () => {
       const sessions = (await this.check('loginctl --no-legend list-sessions')).split('\n');
-      for (const session of sessions.map((line) => line.trim().split(/\s+/)[0] ?? '').filter((text) => text !== '')) {
-        const shown = await this.run(['loginctl', 'show-session', session, '-p', 'TTY', '-p', 'Name', '-p', 'Seat']);
+      for (const session of sessions
+        .map((line) => line.trim().split(/\s+/)[0] ?? '')
+        .filter((text) => text !== '')) {
+        const shown = await this.run([
+          'loginctl',
+          'show-session',
+          session,
+          '-p',
+          'TTY',
+          '-p',
+          'Name',
+          '-p',
+          'Seat',
+        ]);
         if (shown.stdout.includes(`TTY=tty${this.#logins + 1}\n`) && shown.stdout.includes('Seat=seat0')) {
           return session;
         }
@@ -285,21 +366,24 @@ export class Machine extends Shell {
       failListening(error);
       failDone(error);
     };
-    const id = this.link.open({ op: 'listen', session }, {
-      onReply: (reply) => {
-        if (reply.ev === 'listening') {
-          isListening();
-          return;
-        }
-        this.link.forget(id);
-        if (reply.ev === 'error') {
-          fail(new Error(reply.message));
-        } else {
-          isDone();
-        }
+    const id = this.link.open(
+      { op: 'listen', session },
+      {
+        onReply: (reply) => {
+          if (reply.ev === 'listening') {
+            isListening();
+            return;
+          }
+          this.link.forget(id);
+          if (reply.ev === 'error') {
+            fail(new Error(reply.message));
+          } else {
+            isDone();
+          }
+        },
+        onLost: fail,
       },
-      onLost: fail,
-    });
+    );
     return { listening, done };
   }
 
@@ -312,7 +396,14 @@ export class Machine extends Shell {
     const remote = '/run/rig-tree.tar';
     await this.put(remote, readFileSync(archive), 0o600);
     rmSync(archive);
-    await this.check(['/bin/sh', '-c', 'mkdir -p "$1" && tar -C "$1" -xf "$2" && rm "$2"', 'sh', path, remote]);
+    await this.check([
+      '/bin/sh',
+      '-c',
+      'mkdir -p "$1" && tar -C "$1" -xf "$2" && rm "$2"',
+      'sh',
+      path,
+      remote,
+    ]);
   }
 
   /** Resets the machine as a power cut does: what was not on disk is lost. Resolves when it is up again. */
@@ -320,10 +411,14 @@ export class Machine extends Shell {
     const before = this.#bootId;
     this.link.abandon(new Error('the power was cut'), false);
     await this.#parts.qmp.execute('system_reset');
-    await until('the machine is up again', async () => {
-      const boot = await this.link.hello(BOOT_TIMEOUT_MS);
-      return boot !== before && boot;
-    }, BOOT_TIMEOUT_MS);
+    await until(
+      'the machine is up again',
+      async () => {
+        const boot = await this.link.hello(BOOT_TIMEOUT_MS);
+        return boot !== before && boot;
+      },
+      BOOT_TIMEOUT_MS,
+    );
     this.#logins = 0;
     await this.#settle();
   }

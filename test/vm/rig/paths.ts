@@ -13,7 +13,10 @@ export const CACHE_DIR = fileURLToPath(new URL('../../../.cache/vm/', import.met
 export const LOG_DIR = join(CACHE_DIR, 'logs');
 
 /** SHA-256 of texts and of whole folders (names and contents), shortened to 16 hexadecimal digits. */
-export function hashOf(inputs: { readonly texts: readonly string[]; readonly folders: readonly string[] }): string {
+export function hashOf(inputs: {
+  readonly texts: readonly string[];
+  readonly folders: readonly string[];
+}): string {
   const hash = createHash('sha256');
   for (const text of inputs.texts) {
     hash.update(`text ${text.length}\n${text}`);

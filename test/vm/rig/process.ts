@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -50,42 +50,26 @@ export async function outputOf(argv: readonly string[]): Promise<string> {
   });
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Does `work` while no other process on this host does work under the same lock; a dead owner's lock is taken over. */
+/** Does `work` while no other process on this host does work under the same lock. */
 export async function withLock<T>(path: string, work: () => Promise<T>): Promise<T> {
   mkdirSync(dirname(path), { recursive: true });
-  for (;;) {
-    try {
-      writeFileSync(path, String(process.pid), { flag: 'wx' });
-      break;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') {
-        throw error;
-      }
-    }
-    const owner = existsSync(path) ? Number(readFileSync(path, 'utf8')) : 0;
-    if (owner > 0 && !isAlive(owner)) {
-      rmSync(path, { force: true });
-    } else {
-      await sleep(300);
-    }
-  }
+  // flock's child ends with its standard input, so the lock goes with this process, however that ends.
+  const keeper = spawn('flock', [path, 'sh', '-c', 'echo locked; cat'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  await new Promise<void>((resolve, reject) => {
+    keeper.stdout.once('data', () => resolve());
+    keeper.once('error', reject);
+    keeper.once('exit', (code) => reject(new Error(`flock ${path} ended with ${code}`)));
+  });
   try {
     return await work();
   } finally {
-    rmSync(path, { force: true });
+    keeper.stdin.end();
   }
 }
 
-/** Polls until `look` answers something other than undefined or false; rejects with `what` after `timeoutMs`. */
+/** Polls until `look` answers something but undefined or false; rejects with `what` after `timeoutMs`. */
 export async function until<T>(
   what: string,
   look: () => Promise<T | undefined | false>,

@@ -1,8 +1,14 @@
 #!/usr/bin/env node
 /**
- * Boots the proving machine and gives a root shell in it; leaving the shell turns the machine off and forgets its disk.
+ * Boots the proving machine and gives a root shell in it; leaving the shell turns the machine off and
+ * forgets its disk.
  *
- *   node test/vm/rig/shell.mjs [--fresh] [--cards nvidia+sound,nvidia] [--user NAME] [--login] [--put FOLDER=PATH] [COMMAND...]
+ *   node test/vm/rig/shell.mjs [OPTIONS] [COMMAND]
+ *     --cards nvidia+sound,amd,bochs   the dGPUs, one after the other
+ *     --fresh                          boot the kernel instead of continuing the saved state
+ *     --user NAME                      as alice or mallory instead of root
+ *     --login                          in a login session of that user, active on seat0
+ *     --put FOLDER=PATH                copy a folder of the host into the machine first
  */
 import { mkdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -43,7 +49,9 @@ const cards = values.cards
 const started = Date.now();
 const image = await ensureImage();
 const machine = await Machine.boot(image, { cards, fresh: values.fresh, name: 'shell' });
-process.stderr.write(`machine up after ${((Date.now() - started) / 1000).toFixed(1)} s; console: ${machine.consoleLog}\n`);
+process.stderr.write(
+  `machine up after ${((Date.now() - started) / 1000).toFixed(1)} s; console: ${machine.consoleLog}\n`,
+);
 try {
   for (const pair of values.put) {
     const [folder, path] = pair.split('=');
@@ -57,7 +65,11 @@ try {
     process.stderr.write(result.stderr);
     process.exitCode = result.code;
   } else {
-    const options = { user: values.login ? undefined : values.user, pty: true, env: { TERM: process.env.TERM ?? 'dumb' } };
+    const options = {
+      user: values.login ? undefined : values.user,
+      pty: true,
+      env: { TERM: process.env.TERM ?? 'dumb' },
+    };
     const child = await shell.spawn(['/bin/bash', '-i'], options);
     let shown = 0;
     child.watch(() => {
@@ -69,6 +81,7 @@ try {
       process.stdin.setRawMode(true);
     }
     process.stdin.on('data', (data) => child.write(data));
+    process.stdin.on('end', () => child.write('\x04'));
     process.exitCode = (await child.exited).code;
   }
 } finally {

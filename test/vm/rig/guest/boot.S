@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * A guest's whole operating system, in one boot sector. The two settings near its end are patched into the copy that a
- * guest gets: `acpi` (1: obey the power button) and `ticks` (power off after so many 18.2ths of a second; 0: never).
+ * A guest's whole operating system, in one boot sector. The two settings near its end are patched into the
+ * copy that a guest gets: `acpi` (1: obey the power button) and `ticks` (power off after so many 18.2ths of
+ * a second; 0: never).
  */
 	.code16
 	.globl _start

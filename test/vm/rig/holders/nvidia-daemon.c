@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /*
- * Stand-in for nvidia-persistenced and nvidia-powerd: a daemon of the forking kind that keeps device nodes open.
- * As NVIDIA's library does, it makes a missing node itself, and opening it loads the driver.
+ * Stand-in for nvidia-persistenced and nvidia-powerd: a daemon of the forking kind that keeps device nodes
+ * open. As NVIDIA's library does, it makes a missing node itself, and opening it loads the driver.
  *
  *   nvidia-persistenced [--user USER] MINOR...   (minors of major 195; 255 is nvidiactl)
  */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 /*
- * Holds device files in every way that a program can. Prints "ready PID" (PID: who holds, as init's namespace sees it)
- * once it holds, then waits for a signal.
+ * Holds device files in every way that a program can. Prints "ready PID" (PID: who holds, as init's
+ * namespace sees it) once it holds, then waits for a signal.
  *
  *   rig-hold [--name COMM] MODE ARGUMENTS
  *     fd PATH...            an open descriptor for each PATH

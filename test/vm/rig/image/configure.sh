@@ -1,6 +1,6 @@
 #!/bin/sh
-# Runs in the new tree's chroot, with /proc mounted: builds what is compiled, sets the machine up, makes its initramfs.
-# /opt/rig holds the sources; /boot/vmlinuz and /boot/initrd are what the machine boots with.
+# Runs in the new tree's chroot, with /proc mounted: builds what is compiled, sets the machine up, makes its
+# initramfs. /opt/rig holds the sources; /boot/vmlinuz and /boot/initrd are what the machine boots with.
 set -eu
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
 kernel=$(ls /usr/lib/modules | tail -n 1)
@@ -35,14 +35,16 @@ printf '127.0.0.1 localhost rig\n' > /etc/hosts
 echo 6c6f6e6767707568616e646f66667267 > /etc/machine-id
 : > /etc/fstab
 echo i2c-dev > /etc/modules-load.d/rig.conf
-systemctl --quiet enable rig-agent.service rig-nvidia.service nvidia-persistenced.service nvidia-powerd.service
+systemctl --quiet enable rig-agent.service rig-nvidia.service nvidia-persistenced.service \
+  nvidia-powerd.service
 systemctl --quiet enable libvirtd.service switcheroo-control.service
 systemctl --quiet mask getty@tty1.service systemd-networkd.service systemd-timesyncd.service apt-daily.timer \
   apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer e2scrub_reap.service fstrim.timer \
   libvirt-guests.service systemd-firstboot.service ldconfig.service systemd-hwdb-update.service \
   systemd-journal-catalog-update.service systemd-update-done.service serial-getty@ttyS0.service
 
-# The smallest initramfs that finds the disk; the cards get their identities in it, before any driver sees them.
+# The smallest initramfs that finds the disk; the cards get their identities in it, before any driver sees
+# them.
 work=$(mktemp -d)
 mkdir -p "$work/bin" "$work/m" "$work/dev" "$work/proc" "$work/sys" "$work/new"
 cp /usr/bin/busybox "$work/bin/busybox"

@@ -70,7 +70,12 @@ static const struct pci_device_id ids[] = {
 };
 MODULE_DEVICE_TABLE(pci, ids);
 
-static struct pci_driver amd_driver = { .name = "amdgpu", .id_table = ids, .probe = amd_probe, .remove = amd_remove };
+static struct pci_driver amd_driver = {
+	.name = "amdgpu",
+	.id_table = ids,
+	.probe = amd_probe,
+	.remove = amd_remove,
+};
 module_pci_driver(amd_driver);
 MODULE_LICENSE("GPL");
 MODULE_DESCRIPTION("test stand-in for AMD's driver");

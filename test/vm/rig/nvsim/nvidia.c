@@ -184,7 +184,10 @@ static u32 i2c_functionality(struct i2c_adapter *adapter)
 	return I2C_FUNC_I2C;
 }
 
-static const struct i2c_algorithm i2c_algorithm = { .master_xfer = i2c_xfer, .functionality = i2c_functionality };
+static const struct i2c_algorithm i2c_algorithm = {
+	.master_xfer = i2c_xfer,
+	.functionality = i2c_functionality,
+};
 
 static int nv_probe(struct pci_dev *pdev, const struct pci_device_id *id)
 {
@@ -257,9 +260,15 @@ static const struct pci_device_id ids[] = {
 };
 MODULE_DEVICE_TABLE(pci, ids);
 
-static struct pci_driver driver = { .name = "nvidia", .id_table = ids, .probe = nv_probe, .remove = nv_remove };
+static struct pci_driver driver = {
+	.name = "nvidia",
+	.id_table = ids,
+	.probe = nv_probe,
+	.remove = nv_remove,
+};
 
-static int add_cdev(struct cdev *cdev, const struct file_operations *operations, dev_t first, unsigned int count)
+static int add_cdev(struct cdev *cdev, const struct file_operations *operations, dev_t first,
+		    unsigned int count)
 {
 	cdev_init(cdev, operations);
 	cdev->owner = THIS_MODULE;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Gives emulated cards another maker's identity before any driver or udev sees them, so that modalias, sysfs and
- * everything above are what they are with a real card. rig_identity.as=0000:01:00.0=10de:2684,... A card that is
+ * Gives emulated cards another maker's identity before any driver or udev sees them, so that modalias, sysfs
+ * and everything above are what they are with a real card. as=0000:01:00.0=10de:2684,... A card that is
  * removed and found again by a rescan gets it again.
  */
 #include <linux/module.h>

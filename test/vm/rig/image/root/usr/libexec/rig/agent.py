@@ -1,19 +1,20 @@
 #!/usr/bin/python3
 """Runs commands for the tests on the host.
 
-Requests and replies are JSON objects, one a line, over a virtio-serial port. Each request has an id of the host's
-choosing, and any number of commands run at once:
+Requests and replies are JSON objects, one a line, over a virtio-serial port. Each request has an id of the
+host's choosing, and any number of commands run at once. The requests, by op, with their replies, by ev:
 
-  {id, op: run, argv, user?, env?, cwd?, pty?, session?}  -> {id, ev: started, pid}, {id, ev: out, fd, data}...,
-                                                             {id, ev: exit, code} (negative: the signal that ended it)
-  {id, op: input, data}   more standard input for command id; data null closes it
-  {id, op: signal, signal}  a signal for command id's process group
-  {id, op: put, path, data, mode, append}, {id, op: get, path}  -> {id, ev: done, data?} or {id, ev: error, message}
-  {id, op: sync, now}     sets the clock (a resumed machine's stands still meanwhile) -> {ev: hello, boot, id}
-  {id, op: listen, session} makes the socket on which a copy of this program, started inside a user's login session,
-                          takes that user's requests: `agent.py --session NAME` -> {id, ev: done} once it has called
+  run, argv, user?, env?, cwd?, pty?   started, pid; out, fd, data (many); exit, code (negative: a signal)
+  input, data                          none: standard input for the command of that id; null closes it
+  signal, signal                       none: for the process group of the command of that id
+  put, path, data, mode, append        done
+  get, path                            done, data
+  sync, now                            hello, boot: sets the clock, which stands still in a saved machine
+  listen, session                      listening; done when a copy of this program (`agent.py --session NAME`,
+                                       started inside a user's login session) has called. From then on
+                                       requests with that `session` go to it.
 
-data is base64.
+What fails is answered with error, message. A starting agent says hello without an id. data is base64.
 """
 
 import base64
@@ -95,7 +96,7 @@ class Agent:
             if session and request['op'] != 'listen':
                 target = self.sessions.get(session)
                 if target is None:
-                    self.channel.send({'id': request['id'], 'ev': 'error', 'message': f'no session {session}'})
+                    self.fail(request, f'no session {session}')
                 else:
                     del request['session']
                     target.send(request)
@@ -103,7 +104,10 @@ class Agent:
             try:
                 getattr(self, 'op_' + request['op'])(request)
             except Exception as error:  # whatever it is, the host wants to hear it
-                self.channel.send({'id': request['id'], 'ev': 'error', 'message': f'{type(error).__name__}: {error}'})
+                self.fail(request, f'{type(error).__name__}: {error}')
+
+    def fail(self, request, message):
+        self.channel.send({'id': request['id'], 'ev': 'error', 'message': message})
 
     def op_sync(self, request):
         if abs(request['now'] - time.time()) > 1:
@@ -183,9 +187,10 @@ class Agent:
         inputs = queue.SimpleQueue()
         self.children[request['id']] = (child, inputs)
         self.channel.send({'id': request['id'], 'ev': 'started', 'pid': child.pid})
-        pumps = [threading.Thread(target=self.pump, args=(request['id'], *stream), daemon=True) for stream in streams]
-        for pump in pumps:
-            pump.start()
+        pumps = []
+        for stream in streams:
+            pumps.append(threading.Thread(target=self.pump, args=(request['id'], *stream), daemon=True))
+            pumps[-1].start()
         threading.Thread(target=self.feed, args=(child, terminal, inputs), daemon=True).start()
         threading.Thread(target=self.reap, args=(request['id'], child, pumps, terminal), daemon=True).start()
 
@@ -197,11 +202,13 @@ class Agent:
                 return
             if not data:
                 return
-            self.channel.send({'id': number, 'ev': 'out', 'fd': stream, 'data': base64.b64encode(data).decode()})
+            text = base64.b64encode(data).decode()
+            self.channel.send({'id': number, 'ev': 'out', 'fd': stream, 'data': text})
 
     def reap(self, number, child, pumps, terminal):
         code = child.wait()
-        # A background child may keep the pipes open for ever: what was written before the exit is read by then.
+        # A background child may keep the pipes open for ever: what was written before the exit is read by
+        # then.
         deadline = time.monotonic() + 0.5
         for pump in pumps:
             pump.join(max(0.0, deadline - time.monotonic()))
