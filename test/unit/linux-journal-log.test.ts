@@ -13,7 +13,7 @@ function noted(answer: () => Promise<number> = async () => 0) {
     if (status === 0) entries.push((request.input ?? '').split('\n'));
     return { status, stdout: '', stderr: '' };
   };
-  const log = journalLog({ run, socket: '/', stderr: (text) => errors.push(text) });
+  const log = journalLog({ gatherMs: 0, run, socket: '/', stderr: (text) => errors.push(text) });
   return { log, entries, errors };
 }
 
@@ -66,7 +66,7 @@ test('a logger that hangs or is not there', async () => {
 
 test('no journal on this machine', async () => {
   const errors: string[] = [];
-  const log = journalLog({ socket: '/nonexistent', stderr: (text) => errors.push(text) });
+  const log = journalLog({ gatherMs: 0, socket: '/nonexistent', stderr: (text) => errors.push(text) });
   log.line('info', 'text');
   expect(errors).toEqual(['<6>text\n']);
   await log.flush();

@@ -14,6 +14,7 @@ export interface JournalWays {
   /** Where journald listens; without it lines go to standard error. */
   readonly socket?: string;
   readonly stderr?: (text: string) => void;
+  readonly gatherMs?: number;
 }
 
 type Level = Parameters<Log['line']>[0];
@@ -31,6 +32,11 @@ const LIMIT_MS = 5000;
 /** A journal that does not answer must not fill the memory. */
 const MOST_WAITING = 500;
 const LONGEST = 4000;
+/**
+ * Lines wait so long before the first is written: each costs a process, and the steps of a hand-off are over in a
+ * second. A step that takes longer, and so one that hangs, finds the lines before it written.
+ */
+const GATHER_MS = 1500;
 
 /**
  * A log in systemd's journal, with fields to filter by (`journalctl GPU_HANDOFF_OPERATION=…`). Node has no datagram
@@ -44,8 +50,16 @@ export function journalLog(ways: JournalWays = {}): JournalLog {
   const waiting: Entry[] = [];
   let lost = 0;
   let writing: Promise<void> | null = null;
+  let hurry: () => void = () => {};
 
   const writeWaiting = async (): Promise<void> => {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ways.gatherMs ?? GATHER_MS);
+      hurry = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
     for (let entry = waiting.shift(); entry !== undefined; entry = waiting.shift()) {
       if (!(await writeEntry(run, entry))) stderr(plainLine(entry));
       if (lost > 0 && waiting.length === 0) {
@@ -70,6 +84,7 @@ export function journalLog(ways: JournalWays = {}): JournalLog {
     },
     async flush(limitMs = 2000) {
       if (writing === null) return;
+      hurry();
       let timer: NodeJS.Timeout | undefined;
       const late = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, limitMs);
