@@ -72,6 +72,9 @@ const VENDORS: Readonly<Record<number, string>> = {
   32902: 'Intel', // 8086
 };
 
+/** Makers of the controllers through which servers are managed: ASPEED, Matrox (iDRAC, iLO), Huawei. */
+const MANAGEMENT_VENDORS: readonly number[] = [0x1a03, 0x102b, 0x19e5];
+
 function hex4(value: number): string {
   return value.toString(16).padStart(4, '0');
 }
@@ -87,7 +90,7 @@ function shortName(fn: PciFunction): string {
 function vendorOf(fn: PciFunction): string {
   const known = VENDORS[fn.vendorId];
   if (known !== undefined) return known;
-  return fn.vendorName ?? hex4(fn.vendorId);
+  return fn.vendorName || hex4(fn.vendorId);
 }
 
 function litConnectors(functions: readonly PciFunction[]): string[] {
@@ -132,12 +135,18 @@ function slots(facts: HardwareFacts): Slot[] {
  */
 function fitsMonitors(slot: Slot): number {
   if (slot.main.driver === 'vfio-pci' || slot.main.driver === 'pci-stub') return -1;
+  // Its picture goes to an administrator far away, lit or not: better than a mere compute card, worse than others.
+  if (isManagement(slot.main)) return 1.5;
   let score = 0;
   if (litConnectors(slot.functions).length > 0) score += 8;
   if (slot.main.bootVga) score += 4;
   if (onRootBus(slot.main)) score += 2;
   if (slot.main.driver !== null && slot.main.driver !== 'nvidia') score += 1;
   return score;
+}
+
+function isManagement(fn: PciFunction): boolean {
+  return MANAGEMENT_VENDORS.indexOf(fn.vendorId) >= 0;
 }
 
 /** On bus 0: part of the processor or its chipset, not behind a port. */
@@ -170,8 +179,17 @@ function bestForMonitors(all: readonly Slot[], config: Config): Slot | null {
 function roleOf(slot: Slot, monitors: Slot | null, config: Config): Role {
   if (config.ignore.indexOf(slot.main.address) >= 0) return 'ignored';
   if (slot === monitors) return 'igpu';
-  if (config.dgpus.length > 0 && config.dgpus.indexOf(slot.main.address) < 0) return 'ignored';
-  return 'dgpu';
+  if (config.dgpus.indexOf(slot.main.address) >= 0) return 'dgpu';
+  return config.dgpus.length > 0 || isManagement(slot.main) ? 'ignored' : 'dgpu';
+}
+
+function reasonOf(slot: Slot, role: Role, monitors: Slot | null, config: Config): Sentence {
+  const { address } = slot.main;
+  if (role === 'igpu') return whyMonitors(slot, config);
+  const named = config.ignore.indexOf(address) >= 0 || config.dgpus.indexOf(address) >= 0;
+  if (role === 'ignored' && !named && isManagement(slot.main)) return sentence('role.management');
+  if (role === 'ignored' || named || monitors === null) return sentence('role.configured');
+  return sentence('role.other', { card: shortName(monitors.main) });
 }
 
 /** All cards of the machine, in address order, with their roles and obstacles. */
@@ -180,18 +198,12 @@ export function detect(facts: HardwareFacts, config: Config): Card[] {
   const monitors = bestForMonitors(all, config);
   const cards = all.map((slot): Card => {
     const role = roleOf(slot, monitors, config);
-    const configured =
-      role === 'ignored' || config.dgpus.indexOf(slot.main.address) >= 0 || config.igpu === slot.main.address;
-    let reason: Sentence;
-    if (role === 'igpu') reason = whyMonitors(slot, config);
-    else if (configured || monitors === null) reason = sentence('role.configured');
-    else reason = sentence('role.other', { card: shortName(monitors.main) });
     return {
       id: slot.main.address,
       name: shortName(slot.main),
       vendor: vendorOf(slot.main),
       role,
-      reason,
+      reason: reasonOf(slot, role, monitors, config),
       main: slot.main,
       functions: slot.functions,
       obstacles: [],
@@ -237,7 +249,7 @@ export function obstaclesOf(
   if (strangers.length > 0) {
     const values = {
       card: card.name,
-      group: String(card.main.iommuGroup),
+      group: groupsOf(strangers),
       strangers: strangers.map((fn) => `${fn.deviceName ?? 'device'} at ${fn.address}`).join(', '),
     };
     obstacles.push({ code: 'group-strangers', sentence: sentence('refuse.group-strangers', values) });
@@ -245,8 +257,16 @@ export function obstaclesOf(
   return obstacles;
 }
 
-/** The cards whose functions stand among a VM's host devices. */
+/** The numbers of the groups of these functions. */
+function groupsOf(functions: readonly PciFunction[]): string {
+  const groups = functions.map((fn) => String(fn.iommuGroup));
+  return groups.filter((group, i) => groups.indexOf(group) === i).join(', ');
+}
+
+/** The cards whose functions stand among a VM's host devices. Ignored cards are left alone here too. */
 export function cardsOf(vm: VirtualMachine, cards: readonly Card[]): Card[] {
   const taken = vm.devices.map((device) => device.address);
-  return cards.filter((card) => card.functions.some((fn) => taken.indexOf(fn.address) >= 0));
+  return cards.filter(
+    (card) => card.role !== 'ignored' && card.functions.some((fn) => taken.indexOf(fn.address) >= 0),
+  );
 }

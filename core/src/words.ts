@@ -11,11 +11,12 @@ export const WORDS = {
   'role.boot': 'it is the display the machine booted with',
   'role.integrated': 'it sits on the processor’s own bus',
   'role.only-one-left': 'it is the card that is left for the monitors',
+  'role.management': 'it only serves the server’s remote management',
   'role.other': 'another card serves the monitors ({card})',
 
   // Why a card cannot be handed off
   'refuse.one-card':
-    'This machine has only one graphics card ({card}); handing it to a VM would leave the monitors without one.',
+    'This machine has only one graphics card ({card}), and without it the monitors would have none: add a second card, or turn on the processor’s own graphics in the firmware set-up.',
   'refuse.no-iommu':
     'The IOMMU is off, so no VM can be given a card: turn on VT-d or AMD-Vi in the firmware set-up and add intel_iommu=on to the kernel command line where it is an Intel processor.',
   'refuse.second-nvidia':
