@@ -5,7 +5,7 @@
 import { type Card, usedByHost } from './detect.js';
 import type { HardwareFacts, ModuleFacts, PassResult, ProcessUse } from './facts.js';
 import type { PassQuestion } from './machine.js';
-import { printable, type Sentence, sentence } from './words.js';
+import { printable, type Sentence, say, sentence } from './words.js';
 
 export type OwnerKind = 'app' | 'service' | 'user-service' | 'session' | 'container' | 'vm' | 'process';
 
@@ -148,48 +148,81 @@ function driverShared(card: Card, leaving: readonly Card[], facts: HardwareFacts
   return facts.functions.some((fn) => fn.driver === card.main.driver && own.indexOf(fn.address) < 0);
 }
 
-/** Undoes systemd's escaping of unit names: `\x2d` is a hyphen. */
+/** Undoes systemd's escaping of unit names: `\x2d` is a hyphen, and so is each byte of what is not ASCII. */
 function unescapeUnit(name: string): string {
-  return name.replace(/\\x([0-9a-f]{2})/g, (_, code: string) =>
-    String.fromCharCode(Number.parseInt(code, 16)),
-  );
+  return name.replace(/(?:\\x[0-9a-f]{2})+/g, (escaped) => {
+    try {
+      return decodeURIComponent(escaped.replace(/\\x/g, '%'));
+    } catch {
+      return escaped;
+    }
+  });
 }
 
 const APP_SCOPE = /^app-(?:(?:gnome|kde|dbus|flatpak|niri|sway|Hyprland)-)?(.+?)-[0-9a-f]+\.scope$/;
 const APP_SERVICE = /^app-(?:(?:gnome|kde|flatpak)-)?(.+?)(?:@[^@]*)?\.service$/;
-const SNAP = /^snap\.([^.]+)\.[^/]+\.(?:scope|service)$/;
+/** Started by the bus on behalf of an app: `dbus-:1.2-org.gnome.Nautilus@0.service`. */
+const BUS_SERVICE = /^dbus-:[0-9.]+-(.+?)@[^@]*\.service$/;
+const SNAP = /^snap\.([^.]+)\..+\.(?:scope|service)$/;
 const CONTAINER = /^(?:docker|libpod|crio|cri-containerd)-([0-9a-f]{12})[0-9a-f]*\.scope$/;
+const LXC = /^lxc\.payload\.(.+)$/;
 const GUEST = /^machine-qemu\\x2d[0-9]+\\x2d(.+)\.scope$/;
+/** Of systemd-nspawn and others that register with machined. */
+const REGISTERED = /^machine-(.+)\.scope$/;
+
+function firstMatch(unit: string, ...patterns: readonly RegExp[]): string | null {
+  for (const pattern of patterns) {
+    const found = pattern.exec(unit)?.[1];
+    if (found !== undefined) return unescapeUnit(found);
+  }
+  return null;
+}
+
+/**
+ * The unit of a cgroup path by systemd's own rule: the first part below slices, and in a user's manager the first
+ * below its slices. Groups below a unit have names that others chose: a container's own systemd, or any user.
+ */
+function unitOf(cgroup: string): { readonly unit: string; readonly ofUser: boolean } {
+  const parts = cgroup.split('/').filter((part) => part !== '' && !/\.slice$/.test(part));
+  const ofUser = /^user@[0-9]+\.service$/.test(parts[0] ?? '');
+  return { unit: parts[ofUser ? 1 : 0] ?? '', ofUser };
+}
 
 /** To what a process belongs, by its cgroup path. */
 export function ownerOf(cgroup: string, comm: string): Owner {
-  const parts = cgroup.split('/').filter((part) => part !== '');
-  const inUserManager = parts.some((part) => /^user@[0-9]+\.service$/.test(part));
-  for (let i = parts.length - 1; i >= 0; i--) {
-    const unit = parts[i] ?? '';
-    const app = APP_SCOPE.exec(unit) ?? APP_SERVICE.exec(unit) ?? SNAP.exec(unit);
-    if (app?.[1] !== undefined) return { kind: 'app', name: unescapeUnit(app[1]), unit };
-    const container = CONTAINER.exec(unit);
-    if (container?.[1] !== undefined) return { kind: 'container', name: container[1], unit };
-    const guest = GUEST.exec(unit);
-    if (guest?.[1] !== undefined) return { kind: 'vm', name: unescapeUnit(guest[1]), unit };
-    if (/^session-[^/]+\.scope$/.test(unit)) return { kind: 'session', name: comm, unit };
-    if (/\.service$/.test(unit) && !/^user@[0-9]+\.service$/.test(unit))
-      return { kind: inUserManager ? 'user-service' : 'service', name: unit, unit };
-    if (/\.scope$/.test(unit)) return { kind: 'process', name: comm, unit };
-  }
-  return { kind: 'process', name: comm, unit: null };
+  const { unit, ofUser } = unitOf(cgroup);
+  const guest = firstMatch(unit, GUEST);
+  if (guest !== null) return { kind: 'vm', name: guest, unit };
+  const container = firstMatch(unit, CONTAINER, LXC, REGISTERED);
+  if (container !== null) return { kind: 'container', name: container, unit };
+  const app = ofUser ? firstMatch(unit, APP_SCOPE, BUS_SERVICE, APP_SERVICE, SNAP) : null;
+  if (app !== null) return { kind: 'app', name: app, unit };
+  if (/^session-[^/]+\.scope$/.test(unit)) return { kind: 'session', name: comm, unit };
+  if (/\.service$/.test(unit)) return { kind: ofUser ? 'user-service' : 'service', name: unit, unit };
+  return { kind: 'process', name: comm, unit: /\.scope$/.test(unit) ? unit : null };
 }
 
+/** Compositors, display servers, login managers and the shells that a session cannot do without, by comm. */
 const SESSION_PROGRAMS = [
   'gnome-shell',
   'kwin_wayland',
   'kwin_x11',
+  'plasmashell',
   'Xorg',
   'Xwayland',
-  'plasmashell',
-  'sddm',
+  'mutter',
+  'cinnamon',
+  'cosmic-comp',
+  'sway',
+  'Hyprland',
+  'niri',
+  'labwc',
+  'wayfire',
+  'weston',
   'gdm',
+  'sddm',
+  'lightdm',
+  'greetd',
   'systemd',
   'systemd-logind',
 ];
@@ -216,6 +249,21 @@ function nodeNames(use: ProcessUse, facts: HardwareFacts): string[] {
     if (names.indexOf(name) < 0) names.push(name);
   }
   return names.sort();
+}
+
+/** Drivers that take no use of their own module for other parts of the kernel, as i915 does for its sound. */
+const COUNTING_DRIVERS = ['amdgpu', 'radeon'];
+
+/** Modules that serve nothing but these cards, so that every use of theirs is a use of one of the cards. */
+function accusingModules(cards: readonly Card[], facts: HardwareFacts): string[] {
+  const names: string[] = [];
+  for (const card of cards) {
+    const driver = card.main.driver ?? '';
+    const own = COUNTING_DRIVERS.indexOf(driver) >= 0 && !driverShared(card, cards, facts);
+    for (const name of driver === 'nvidia' ? nvidiaStack(facts) : own ? [driver] : [])
+      if (names.indexOf(name) < 0) names.push(name);
+  }
+  return names;
 }
 
 /** What a pass found, in the users' terms. `services` are the units that a hand-off stops by itself. */
@@ -248,9 +296,8 @@ export function reportHolders(
     };
   });
   const kernel: KernelHolder[] = [];
-  if (holders.length === 0 && unloading) {
-    // Only NVIDIA's modules serve nothing but these cards, so only their counts accuse.
-    for (const name of nvidiaStack(facts)) {
+  if (holders.length === 0) {
+    for (const name of accusingModules(cards, facts)) {
       const count = openUses(facts, name);
       if (count !== null && count > 0) kernel.push({ module: name, count });
     }
@@ -275,17 +322,17 @@ export function inTheWay(report: HolderReport): Holder[] {
 /** One holder for people: the app or service, the process and its user. */
 export function nameHolder(holder: Holder): string {
   const user = holder.user ?? String(holder.uid);
-  if (holder.owner.kind === 'service') return `${printable(holder.owner.name)} (service)`;
-  const name = holder.owner.kind === 'app' ? holder.owner.name : holder.process;
-  return `${printable(name, 40)} (process ${holder.pid}, ${printable(user, 32)})`;
+  if (holder.owner.kind === 'service')
+    return say(sentence('holder.service', { unit: printable(holder.owner.name) }));
+  const name = printable(holder.owner.kind === 'app' ? holder.owner.name : holder.process, 40);
+  return say(sentence('holder.named', { name, pid: holder.pid, user: printable(user, 32) }));
 }
 
 /** Several holders in one phrase; after three the rest are counted. */
 export function nameHolders(holders: readonly Holder[]): string {
-  const named = holders.slice(0, 3).map(nameHolder);
-  const more = holders.length - named.length;
-  if (more > 0) return `${named.join(', ')} and ${more} more`;
-  return named.join(', ');
+  const names = holders.slice(0, 3).map(nameHolder).join(', ');
+  const count = holders.length - 3;
+  return count > 0 ? say(sentence('holder.and-more', { names, count })) : names;
 }
 
 /** Why the card cannot leave now by this report, or null when it can. */
@@ -296,15 +343,10 @@ export function holderRefusal(cardName: string, report: HolderReport): Sentence 
     const modules = report.kernel.map((k) => `${k.module}: ${k.count}`).join(', ');
     return sentence('refuse.held-kernel', { card: cardName, modules });
   }
-  if (!report.complete)
-    return sentence('refuse.could-not-look', {
-      card: cardName,
-      why: 'the look at the processes was cut short',
-    });
-  if (report.unseen > 0)
-    return sentence('refuse.could-not-look', {
-      card: cardName,
-      why: `${report.unseen} processes could not be looked into`,
-    });
+  const why = say(
+    report.complete ? sentence('holders.partly', { count: report.unseen }) : sentence('holders.cut-short'),
+  );
+  if (!report.complete || report.unseen > 0)
+    return sentence('refuse.could-not-look', { card: cardName, why });
   return null;
 }

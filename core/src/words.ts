@@ -43,7 +43,8 @@ export const WORDS = {
   'refuse.held': '{card} is held by {holders}: close what holds it, or run “gpu-handoff end-holders”.',
   'refuse.held-kernel':
     'Something in the kernel holds {card} ({modules}) and no process could be found for it: stop what uses it, or see “gpu-handoff holders”.',
-  'refuse.could-not-look': 'What holds {card} could not be seen completely, so it was left alone: {why}',
+  'refuse.could-not-look':
+    'What holds {card} could not be seen completely, so it was left alone: {why} Try again, or see “gpu-handoff holders”.',
   'refuse.switching': '{card} is changing hands right now ({what}): wait until that is done.',
   'refuse.not-in-vm': '{card} is at the host already; there is nothing to take back.',
   'refuse.libvirt-absent':
