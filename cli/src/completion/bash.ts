@@ -1,0 +1,54 @@
+/** The completion for bash. Commands and options stand in the script; names are asked for. */
+import { isDynamic, staticWords, type Tree, type TreeCommand } from './tree.js';
+
+function flags(options: Tree['options']): string {
+  return options
+    .flatMap((option) => [option.long, ...(option.short === null ? [] : [option.short])])
+    .join(' ');
+}
+
+function branch(tree: Tree, command: TreeCommand): string {
+  const kinds = command.args.flatMap((argument) => argument.kinds);
+  const words = staticWords(tree, kinds).join(' ');
+  const lines = [`options='${flags([...command.options, ...tree.options])}'`];
+  if (words !== '') lines.push(`words='${words}'`);
+  if (isDynamic(kinds)) lines.push('ask=yes');
+  return `    ${command.name})\n${lines.map((line) => `      ${line}\n`).join('')}      ;;`;
+}
+
+export function bashScript(tree: Tree): string {
+  const { name } = tree;
+  const fn = `_${name.replace(/-/g, '_')}`;
+  return `# bash completion for ${name}. Written by “${name} completion bash”.
+${fn}() {
+  local current=\${COMP_WORDS[COMP_CWORD]} command= options= words= ask= i
+  COMPREPLY=()
+  for ((i = 1; i < COMP_CWORD; i++)); do
+    case \${COMP_WORDS[i]} in
+      ${tree.hiddenWithValue.join(' | ')}) i=$((i + 1)) ;;
+      -*) ;;
+      *)
+        command=\${COMP_WORDS[i]}
+        break
+        ;;
+    esac
+  done
+  case $command in
+    '')
+      options='${flags(tree.options)} --version'
+      words='${tree.commands.map((command) => command.name).join(' ')}'
+      ;;
+${tree.commands.map((command) => branch(tree, command)).join('\n')}
+  esac
+  if [[ $current == -* ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
+  elif [[ -n $words ]]; then
+    mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+  elif [[ -n $ask ]]; then
+    # It is given the line itself, since bash takes words apart at colons and does not undo quotes.
+    mapfile -t COMPREPLY < <("$1" __complete bash "\${COMP_LINE:0:COMP_POINT}" "$COMP_WORDBREAKS" 2> /dev/null)
+  fi
+}
+complete -F ${fn} ${name}
+`;
+}

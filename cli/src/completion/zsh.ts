@@ -1,0 +1,94 @@
+/** The completion for zsh. */
+import {
+  type ArgumentKind,
+  isDynamic,
+  staticWords,
+  type Tree,
+  type TreeArgument,
+  type TreeCommand,
+  type TreeOption,
+} from './tree.js';
+
+/** In single quotes, and without what _arguments takes for its own. */
+function quoted(text: string): string {
+  return `'${text.replace(/'/g, `'\\''`)}'`;
+}
+
+function spec(option: TreeOption): string[] {
+  const description = option.description.replace(/[[\]:]/g, '');
+  return [option.long, ...(option.short === null ? [] : [option.short])].map((flag) =>
+    quoted(`${flag}[${description}]`),
+  );
+}
+
+const TITLES: Readonly<Record<ArgumentKind, string>> = {
+  vm: 'VM',
+  card: 'card',
+  holder: 'holder',
+  shell: 'shell',
+  command: 'command',
+};
+
+function argument(tree: Tree, one: TreeArgument, place: number): string {
+  const title = one.kinds.map((kind) => TITLES[kind]).join(' or ') || 'argument';
+  const words = staticWords(tree, one.kinds);
+  const action = isDynamic(one.kinds)
+    ? `_gpu_handoff_ask ${one.kinds.join(',')}`
+    : words.length > 0
+      ? `(${words.join(' ')})`
+      : '';
+  return quoted(`${one.variadic ? '*' : place + 1}:${title}:${action}`);
+}
+
+function branch(tree: Tree, command: TreeCommand): string {
+  const parts = [
+    '$common',
+    ...command.options.flatMap(spec),
+    ...command.args.map((one, i) => argument(tree, one, i)),
+  ];
+  return `        ${command.name}) _arguments -S ${parts.join(' ')} ;;`;
+}
+
+export function zshScript(tree: Tree): string {
+  const commands = tree.commands.map((one) => `        ${quoted(`${one.name}:${one.description}`)}`);
+  return `#compdef ${tree.name}
+# zsh completion for ${tree.name}. Written by “${tree.name} completion zsh”.
+
+# Asks for the names that can stand here. compadd quotes them as it must.
+_gpu_handoff_ask() {
+  local line
+  local -a values shown
+  while IFS= read -r line; do
+    values+=("\${line%%$'\\t'*}")
+    shown+=("\${line/$'\\t'/  }")
+  done < <("$program" __complete list "$1" "\${(Q)words[2]}" 2> /dev/null)
+  (( $#values )) && compadd -l -d shown -a values
+}
+
+_gpu_handoff() {
+  local program=\${(Q)words[1]} curcontext=$curcontext state line
+  typeset -A opt_args
+  local -a common=(${tree.options.flatMap(spec).join(' ')})
+  _arguments -C -S $common '--version[show the version]' '1:command:->command' '*::argument:->argument'
+  case $state in
+    command)
+      local -a commands=(
+${commands.join('\n')}
+      )
+      _describe command commands
+      ;;
+    argument)
+      case $words[1] in
+${tree.commands.map((command) => branch(tree, command)).join('\n')}
+      esac
+      ;;
+  esac
+}
+
+if [[ $funcstack[1] == _gpu_handoff ]]; then
+  _gpu_handoff "$@"
+else
+  compdef _gpu_handoff ${tree.name}
+fi
+`;
+}

@@ -1,0 +1,31 @@
+/** Opening and closing the connection to the helper around a command. */
+import { HandoffError } from '../../core/src/errors.js';
+import { ManagerClient } from './bus/client.js';
+import type { Context } from './context.js';
+
+/** Runs a piece of work with a connection, which is closed afterwards. */
+export async function withHelper<T>(
+  context: Context,
+  work: (client: ManagerClient) => Promise<T>,
+): Promise<T> {
+  const client = await ManagerClient.connect(context.options.bus);
+  try {
+    return await work(client);
+  } finally {
+    client.close();
+  }
+}
+
+/** The same, but null where the helper cannot be had, so that the command can look by itself. */
+export async function withHelperOrNull<T>(
+  context: Context,
+  work: (client: ManagerClient) => Promise<T>,
+): Promise<T | null> {
+  if (context.options.simulate !== null) return null;
+  try {
+    return await withHelper(context, work);
+  } catch (fault) {
+    if (fault instanceof HandoffError && fault.failure === 'HelperAbsent') return null;
+    throw fault;
+  }
+}

@@ -1,0 +1,111 @@
+/** Begins an operation and stays with it to its end. The helper does the work; leaving changes nothing about it. */
+import { FAILURES } from '../../core/src/errors.js';
+import { canAsk, withAgent } from './agent.js';
+import { boxed, type Follower, HelperError, type ManagerClient, type State } from './bus/client.js';
+import { failureNamed } from './bus/decode.js';
+import { type Context, type ExitStatus, writeJson } from './context.js';
+import { DOCUMENT_VERSION, type OperationDocument, type ResultDocument } from './documents.js';
+import { type Progress, progressOn } from './progress.js';
+import { outcomeLine } from './render/operation.js';
+
+/** What a shell says of a program that Ctrl-C ended. */
+export const INTERRUPTED = 130;
+
+/** How long to wait for a helper that ended in the middle to be there again. */
+const RETURN_MS = 20_000;
+
+const GOES_ON =
+  'It goes on without this command: “gpu-handoff watch” follows it, “gpu-handoff cancel” stops it.';
+
+/** The options of a call that polkit may ask about. */
+export function authorityOptions(
+  context: Context,
+  more: Readonly<Record<string, boolean>> = {},
+): ReturnType<typeof boxed> {
+  return boxed({ interactive: canAsk(context), ...more });
+}
+
+const LOST_SIGHT =
+  'The helper was restarted in the middle, so the end of this was not seen: “gpu-handoff status” says how things are now.';
+
+/** Resolves with the operation when it is over. Rejects when its end cannot be seen any more. */
+function overOf(client: ManagerClient, id: string, progress: Progress): Promise<OperationDocument> {
+  return new Promise((resolve, reject) => {
+    let patience: NodeJS.Timeout | undefined;
+    const finish = (end: () => void): void => {
+      clearTimeout(patience);
+      client.unfollow(follower);
+      end();
+    };
+    const follower: Follower = {
+      changed: ({ operation }: State) => {
+        // One operation is published at a time: another one means that ours is over or forgotten.
+        if (operation === null || operation.id !== id)
+          finish(() => reject(new HelperError('Failed', LOST_SIGHT)));
+        else if (operation.state === 'running') progress.show(operation);
+        else finish(() => resolve(operation));
+      },
+      lost: (why) => {
+        patience = setTimeout(() => finish(() => reject(why)), RETURN_MS);
+        // Starting it again is what mends the machine.
+        client.call('Watch', [{}]).catch((fault) => finish(() => reject(fault)));
+      },
+    };
+    client.follow(follower).catch((fault) => finish(() => reject(fault)));
+  });
+}
+
+/** Calls back at Ctrl-C and at a polite request to end. */
+function onInterrupt(heard: () => void): () => void {
+  process.on('SIGINT', heard);
+  process.on('SIGTERM', heard);
+  return () => {
+    process.off('SIGINT', heard);
+    process.off('SIGTERM', heard);
+  };
+}
+
+/** Begins, shows, waits, and says how it ended. Resolves with the exit status. */
+export async function operate(
+  context: Context,
+  client: ManagerClient,
+  cardNames: (ids: readonly string[]) => string,
+  begin: () => Promise<unknown>,
+): Promise<ExitStatus> {
+  const { out, options } = context;
+  const progress = progressOn(out, options.json);
+  const id = String(await withAgent(context, begin));
+  const interrupted = new Promise<'interrupted'>((resolve) => {
+    const stop = onInterrupt(() => {
+      stop();
+      resolve('interrupted');
+    });
+  });
+  let end: OperationDocument | 'interrupted';
+  try {
+    end = await Promise.race([overOf(client, id, progress), interrupted]);
+  } finally {
+    progress.leave();
+  }
+  if (end === 'interrupted') {
+    // The terminal has written ^C where the next line begins.
+    const wipe = context.err.draws ? '\r\x1b[K' : '';
+    context.err.write(`${wipe}${context.err.paper.wrap(GOES_ON, 0)}\n`);
+    return INTERRUPTED;
+  }
+  const ok = end.state === 'done';
+  if (options.json) {
+    const document: ResultDocument = { version: DOCUMENT_VERSION, ok, operation: end };
+    writeJson(context, document);
+    return ok ? 0 : statusOf(end);
+  }
+  progress.end(end);
+  // How it failed is for standard error, where a script looks for it.
+  const outlet = ok ? out : context.err;
+  outlet.write(`${outcomeLine(outlet.paper, end, cardNames(end.cards))}\n`);
+  return ok ? 0 : statusOf(end);
+}
+
+function statusOf(operation: OperationDocument): ExitStatus {
+  return FAILURES[failureNamed(operation.error ?? 'Failed')];
+}
