@@ -1,5 +1,5 @@
 // Bundles the parts into dist/: the core for the desktops, the helper, the command.
-import { chmodSync, copyFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
@@ -7,7 +7,9 @@ import { slimDbusNext } from './dbus-next.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
-const out = join(root, 'dist');
+// Built beside and moved into place: tests that run meanwhile find a whole build, the old one or the new.
+const out = join(root, `.cache/build-${process.pid}`);
+const dist = join(root, 'dist');
 
 const node = {
   bundle: true,
@@ -19,7 +21,6 @@ const node = {
   plugins: [slimDbusNext()],
 };
 
-rmSync(out, { recursive: true, force: true });
 await Promise.all([
   // Qt's engine knows ES2016; gjs takes the same file.
   build({
@@ -52,4 +53,18 @@ for (const part of ['helper', 'cli']) {
   mkdirSync(join(out, part), { recursive: true });
   copyFileSync(join(root, 'core/src/linux/pidfd-signal.py'), join(out, part, 'pidfd-signal.py'));
 }
-chmodSync(join(out, 'cli/main.js'), 0o755);
+const command = join(out, 'cli/main.js');
+writeFileSync(command, `#!/usr/bin/node\n${readFileSync(command, 'utf8')}`);
+chmodSync(command, 0o755);
+
+mkdirSync(dist, { recursive: true });
+for (const part of ['core', 'helper', 'cli']) {
+  const old = join(out, `${part}.old`);
+  try {
+    renameSync(join(dist, part), old);
+  } catch (fault) {
+    if (fault.code !== 'ENOENT') throw fault;
+  }
+  renameSync(join(out, part), join(dist, part));
+}
+rmSync(out, { recursive: true, force: true });

@@ -6,8 +6,8 @@ import { type BootOptions, type CommandResult, DGPU, DGPU_SOUND, ensureImage, Ma
 
 const DIST = fileURLToPath(new URL('../../dist', import.meta.url));
 
-/** alice may do everything, as an administrator would have set it up; nobody else is named. */
-const RULE = `polkit.addRule((action, subject) => {
+/** In polkit's JavaScript (ES5). alice may do everything, as an administrator would have set it up; nobody else is named. */
+const RULE = `polkit.addRule(function (action, subject) {
   if (action.id.indexOf('io.github.gpuhandoff.') === 0 && subject.user === 'alice') return polkit.Result.YES;
 });
 `;
@@ -74,8 +74,8 @@ export async function guestHasCard(
 /** The state that the helper publishes of the first dGPU. */
 export async function publishedState(machine: Machine): Promise<string> {
   const result = await gpuHandoff(machine, ['status', '--json']);
-  const status = JSON.parse(result.stdout) as { cards: { id: string; state: string }[] };
-  return status.cards.find((card) => card.id === DGPU)?.state ?? 'missing';
+  const status = JSON.parse(result.stdout) as { cards: { address: string; state: string }[] };
+  return status.cards.find((card) => card.address === DGPU)?.state ?? 'missing';
 }
 
 /** The helper's log of this boot. */
