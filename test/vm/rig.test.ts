@@ -289,7 +289,7 @@ describe('a login', () => {
   test('is active on seat0, and only it is local to polkit', async () => {
     await machine.put(
       '/usr/share/polkit-1/actions/rig.test.policy',
-      `<?xml version="1.0"?><policyconfig><action id="rig.test"><description>d</description><message>m</message>
+      `<?xml version="1.0"?><policyconfig><action id="rig.test"><message>m</message>
       <defaults><allow_any>no</allow_any><allow_inactive>no</allow_inactive>
       <allow_active>yes</allow_active></defaults>
       </action></policyconfig>`,
