@@ -1,4 +1,5 @@
 import type { Address } from './facts.js';
+import { printable } from './words.js';
 
 /** What `/etc/gpu-handoff/config.toml` can say. Every key has a default; see docs/configuration.md. */
 export interface Config {
@@ -44,7 +45,8 @@ export interface ConfigFault {
 }
 
 const ADDRESS = /^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$/;
-const UNIT = /^[A-Za-z0-9:_.\\@-]+\.(service|socket|target)$/;
+/** A leading hyphen would be an option of systemctl. */
+const UNIT = /^[A-Za-z0-9:_.\\@][A-Za-z0-9:_.\\@-]*\.(service|socket|target)$/;
 
 /** True for a whole PCI address in sysfs's form. */
 export function isAddress(value: unknown): value is Address {
@@ -105,6 +107,24 @@ const TAKERS = new Map<string, Taker>([
 /** Every key that may stand in the file. */
 export const CONFIG_KEYS: readonly string[] = Array.from(TAKERS.keys());
 
+const CARD_KEYS = ['cards.igpu', 'cards.dgpu', 'cards.ignore'];
+
+/** A card that stands under two headings: it can only be one of them. */
+function contradictions(entries: readonly ConfigEntry[]): ConfigFault[] {
+  const faults: ConfigFault[] = [];
+  const seen = new Map<Address, string>();
+  for (const entry of entries) {
+    if (CARD_KEYS.indexOf(entry.key) < 0) continue;
+    for (const address of ([] as unknown[]).concat(entry.value).filter(isAddress)) {
+      const before = seen.get(address);
+      if (before !== undefined && before !== entry.key)
+        faults.push({ line: entry.line, why: `${entry.key}: ${address} stands under ${before} already` });
+      seen.set(address, before ?? entry.key);
+    }
+  }
+  return faults;
+}
+
 /** Reads entries over the defaults. A faulty entry leaves its default in place and is named with its line. */
 export function readConfig(entries: readonly ConfigEntry[]): { config: Config; faults: ConfigFault[] } {
   const config: Mutable<Config> = Object.assign({}, DEFAULT_CONFIG);
@@ -114,12 +134,13 @@ export function readConfig(entries: readonly ConfigEntry[]): { config: Config; f
     if (take === undefined) {
       faults.push({
         line: entry.line,
-        why: `the key ${entry.key} is not known; known are ${CONFIG_KEYS.join(', ')}`,
+        why: `the key ${printable(entry.key)} is not known; known are ${CONFIG_KEYS.join(', ')}`,
       });
       continue;
     }
     const why = take(config, entry.value);
     if (why !== null) faults.push({ line: entry.line, why: `${entry.key}: ${why}` });
   }
+  faults.push(...contradictions(entries));
   return { config, faults };
 }

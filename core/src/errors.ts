@@ -1,4 +1,4 @@
-import { type Sentence, say, sentence, type WordKey } from './words.js';
+import { printable, type Sentence, say, sentence, type ValueArguments, type WordKey } from './words.js';
 
 /**
  * The kinds of failure a caller can tell apart: the last part of the D-Bus error name, and the exit status of the
@@ -46,16 +46,17 @@ export class HandoffError extends Error {
 }
 
 /** Short for throwing sites. */
-export function failure(
+export function failure<Key extends WordKey>(
   name: FailureName,
-  key: WordKey,
-  values: Readonly<Record<string, string | number>> = {},
+  key: Key,
+  ...values: ValueArguments<Key>
 ): HandoffError {
-  return new HandoffError(name, sentence(key, values));
+  return new HandoffError(name, sentence(key, ...values));
 }
 
-/** What a fault says in one line, whatever was thrown. */
+/** What a fault says in one line that can be printed, whatever was thrown: other programs' words are in it. */
 export function reasonOf(fault: unknown): string {
   const text = fault instanceof Error ? fault.message : String(fault);
-  return text.split('\n')[0] ?? '';
+  const first = text.split('\n').filter((line) => line.trim() !== '')[0] ?? '';
+  return printable(first.trim(), 500);
 }

@@ -13,7 +13,8 @@ export interface JournalNote {
   readonly bootId: string;
   readonly operation: string;
   readonly kind: 'hand-off' | 'take-back';
-  readonly vm: GuestRef;
+  /** Null only for a take-back of cards that no known VM had. */
+  readonly vm: GuestRef | null;
   readonly memory: Memory;
   /** Ids of the hand-off's steps that were begun, in order. */
   readonly started: readonly string[];
@@ -48,10 +49,27 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+function isList(value: unknown, fits: (one: unknown) => boolean): boolean {
+  return Array.isArray(value) && value.every(fits);
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string';
+}
+
+/** A record in which these names have texts. */
+function hasTexts(...names: string[]): (value: unknown) => boolean {
+  return (value) => isRecord(value) && names.every((name) => isText(value[name]));
+}
+
 function isMemory(value: unknown): value is Memory {
   if (!isRecord(value)) return false;
-  const lists = ['cards', 'functions', 'home', 'autoPower', 'modules', 'services', 'nodes'];
-  return lists.every((name) => Array.isArray(value[name]));
+  return (
+    ['functions', 'autoPower', 'modules', 'services'].every((name) => isList(value[name], isText)) &&
+    isList(value.cards, hasTexts('id', 'name')) &&
+    isList(value.home, hasTexts('address', 'driver')) &&
+    isList(value.nodes, hasTexts('number', 'path', 'kind'))
+  );
 }
 
 function isCurrent(value: unknown, bootId: string): value is Record<string, unknown> {
@@ -64,9 +82,10 @@ function isGuestRef(value: unknown): value is GuestRef {
 
 /** A journal of this boot and this version, or null: anything else says nothing about the machine as it is. */
 export function asJournal(value: unknown, bootId: string): JournalNote | null {
-  if (!isCurrent(value, bootId) || !isMemory(value.memory) || !isGuestRef(value.vm)) return null;
+  if (!isCurrent(value, bootId) || !isMemory(value.memory)) return null;
   if (value.kind !== 'hand-off' && value.kind !== 'take-back') return null;
-  if (!Array.isArray(value.started) || typeof value.operation !== 'string') return null;
+  if (!isGuestRef(value.vm) && !(value.vm === null && value.kind === 'take-back')) return null;
+  if (!isList(value.started, isText) || !isText(value.operation)) return null;
   return value as unknown as JournalNote;
 }
 

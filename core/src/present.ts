@@ -72,7 +72,9 @@ function actionsOf(glance: Glance, card: CardFacts): ActionName[] {
     case 'asleep':
       return leaves ? ['launch', 'hand-off'] : ['launch'];
     case 'held':
-      return leaves ? ['launch', 'hand-off', 'end-holders'] : ['launch', 'end-holders'];
+      if (leaves) return ['launch', 'hand-off', 'end-holders'];
+      // What holds the monitors' card is the session itself.
+      return card.role === 'dgpu' ? ['launch', 'end-holders'] : ['launch'];
     case 'vm':
       return ['take-back', 'force-off'];
     case 'detached':

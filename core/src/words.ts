@@ -30,8 +30,6 @@ export const WORDS = {
 
   // Why a VM cannot have it
   'refuse.no-such-vm': 'There is no VM named “{vm}” on this machine: “gpu-handoff vms” lists them.',
-  'refuse.vm-without-card':
-    'The VM “{vm}” does not have {card} among its devices: add it as a PCI host device in virt-manager.',
   'refuse.vm-without-cards':
     'The VM “{vm}” has no graphics card of this machine among its devices: add one as a PCI host device in virt-manager.',
   'refuse.group-not-whole':
@@ -45,7 +43,6 @@ export const WORDS = {
     'Something in the kernel holds {card} ({modules}) and no process could be found for it: stop what uses it, or see “gpu-handoff holders”.',
   'refuse.could-not-look':
     'What holds {card} could not be seen completely, so it was left alone: {why} Try again, or see “gpu-handoff holders”.',
-  'refuse.switching': '{card} is changing hands right now ({what}): wait until that is done.',
   'refuse.not-in-vm': '{card} is at the host already; there is nothing to take back.',
   'refuse.libvirt-absent':
     'libvirt did not answer ({why}): check that libvirtd or virtqemud is installed and running.',
@@ -91,7 +88,6 @@ export const WORDS = {
   'fail.return': 'The card could not be brought back completely: {why}',
   'stuck.child': '{what} does not return (it hangs inside the kernel since {seconds} s): reboot needed.',
   'fail.helper-restarted': 'The helper was restarted in the middle, and {card} was brought back to the host.',
-  'fail.held-again': '{card} was taken by {holders} in the meantime; everything is as it was.',
 
   // Steps
   'step.preflight': 'Check that the card can leave',
@@ -118,7 +114,6 @@ export const WORDS = {
   'step.host-has': 'See that {card} works at the host',
   'step.end-process': 'End {holder}',
   'step.end-service': 'Stop the service {holder}',
-  'step.free': 'See that nobody holds {card}',
 
   // Operations
   'operation.hand-off': 'handing {card} to the VM “{vm}”',
@@ -179,6 +174,23 @@ export interface Sentence {
   readonly values: Readonly<Record<string, string>>;
 }
 
+/** The names of the places in a text: `'card' | 'vm'` of `{card} is in {vm}`. */
+type PlacesIn<Text extends string> = Text extends `${string}{${infer Place}}${infer Rest}`
+  ? Place | PlacesIn<Rest>
+  : never;
+
+type TextOf<Words> = Words extends readonly [infer One, infer Many] ? One | Many : Words;
+
+/** The values that a sentence needs: one for each of its places. */
+export type ValuesOf<Key extends WordKey> = Readonly<
+  Record<PlacesIn<TextOf<(typeof WORDS)[Key]> & string>, string | number>
+>;
+
+/** Arguments for those values: none where the sentence has no places. */
+export type ValueArguments<Key extends WordKey> = [keyof ValuesOf<Key>] extends [never]
+  ? []
+  : [values: ValuesOf<Key>];
+
 /** Gives the translation of an English text; `count` is given where the text has a plural. */
 export type Translate = (text: string, plural?: string, count?: number) => string;
 
@@ -186,9 +198,10 @@ const english: Translate = (text, plural, count) =>
   plural !== undefined && count !== undefined && count !== 1 ? plural : text;
 
 /** A sentence from its key; numbers become text. */
-export function sentence(key: WordKey, values: Readonly<Record<string, string | number>> = {}): Sentence {
+export function sentence<Key extends WordKey>(key: Key, ...[values]: ValueArguments<Key>): Sentence {
   const texts: Record<string, string> = {};
-  for (const name of Object.keys(values)) texts[name] = String(values[name]);
+  const given: Readonly<Record<string, string | number>> = values ?? {};
+  for (const name of Object.keys(given)) texts[name] = String(given[name]);
   return { key, values: texts };
 }
 
@@ -199,27 +212,51 @@ export function say(what: Sentence, translate: Translate = english): string {
     typeof template === 'string'
       ? translate(template)
       : translate(template[0], template[1], Number(what.values.count ?? '1'));
-  return text.replace(/\{([a-z]+)\}/g, (place, name: string) => what.values[name] ?? place);
+  const given = Object.keys(what.values);
+  return text.replace(/\{([a-z]+)\}/g, (place, name: string) =>
+    given.indexOf(name) < 0 ? place : (what.values[name] ?? place),
+  );
 }
 
-/** Control characters, line separators and the marks that turn the direction of writing. */
+/**
+ * Control characters, halves of characters, line separators, the marks that turn the direction of writing, and what
+ * is invisible by design. Joiners stay: Persian and families of emoji are written with them.
+ */
 function isUnprintable(code: number): boolean {
   return (
     code < 0x20 ||
     (code >= 0x7f && code < 0xa0) ||
+    code === 0x61c ||
+    code === 0x200b ||
+    code === 0x200e ||
+    code === 0x200f ||
     (code >= 0x2028 && code <= 0x202e) ||
-    (code >= 0x2066 && code <= 0x2069)
+    (code >= 0x2060 && code <= 0x206f) ||
+    (code >= 0xd800 && code <= 0xdfff) ||
+    code === 0xfeff ||
+    (code >= 0xfff9 && code <= 0xfffb) ||
+    (code >= 0xe0000 && code <= 0xe007f)
   );
 }
 
-/** A name that someone else chose, made safe to print: control characters are shown, not sent to a terminal. */
+function shownAs(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  if (character === '\n') return '\\n';
+  if (!isUnprintable(code)) return character;
+  return code > 0xffff ? `\\u{${code.toString(16)}}` : `\\u${code.toString(16).padStart(4, '0')}`;
+}
+
+/**
+ * A name that someone else chose, made safe to print: control characters are shown, not sent to a terminal. At most
+ * `longest` UTF-16 units; what is cut ends in an ellipsis, and never within a character.
+ */
 export function printable(name: string, longest = 80): string {
   let shown = '';
+  let cut = '';
   for (const character of name) {
-    const code = character.charCodeAt(0);
-    if (character === '\n') shown += '\\n';
-    else if (isUnprintable(code)) shown += `\\u${code.toString(16).padStart(4, '0')}`;
-    else shown += character;
+    shown += shownAs(character);
+    if (shown.length < longest) cut = shown;
+    if (shown.length > longest) return `${cut}…`;
   }
-  return shown.length > longest ? `${shown.slice(0, longest - 1)}…` : shown;
+  return shown;
 }

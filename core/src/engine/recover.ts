@@ -75,7 +75,7 @@ async function mendJournal(workshop: Workshop, run: Run, journal: JournalNote): 
   workshop.publish();
   await settle(workshop, journal, last === 'start-vm' || last === 'guest-has');
   if (guestHasAll(workshop, journal)) {
-    workshop.keep(journal.vm, journal.memory);
+    if (journal.vm !== null) workshop.keep(journal.vm, journal.memory);
     workshop.removeJournal();
     run.operation.sentence = null;
     return;
