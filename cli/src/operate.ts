@@ -84,10 +84,12 @@ export async function operate(
   let end: OperationDocument | 'interrupted';
   try {
     end = await Promise.race([overOf(client, id, progress), interrupted]);
-  } finally {
+  } catch (fault) {
     progress.leave();
+    throw fault;
   }
   if (end === 'interrupted') {
+    progress.leave();
     // The terminal has written ^C where the next line begins.
     const wipe = context.err.draws ? '\r\x1b[K' : '';
     context.err.write(`${wipe}${context.err.paper.wrap(GOES_ON, 0)}\n`);

@@ -1,7 +1,8 @@
 /** The command line: which commands there are, what they take, and what to do when the words do not fit. */
-import { Command, CommanderError, Option } from 'commander';
+import { type Argument, Command, CommanderError, Option } from 'commander';
 import { type CommonOptions, type Context, type ExitStatus, makeContext } from './context.js';
 import { reportFailure, UsageError } from './failure.js';
+import { sentenceCase } from './render/sentences.js';
 import { VERSION } from './version.js';
 
 /** What a command does with its own arguments and options; it loads what it needs by itself. */
@@ -20,6 +21,11 @@ function examples(list: readonly Example[]): string {
   const widest = Math.max(...list.map((one) => one.line.length));
   const lines = list.map(({ line, what }) => `  ${line.padEnd(widest)}  ${what}`);
   return `\nExamples:\n${lines.join('\n')}\n`;
+}
+
+function argumentTerm(argument: Argument): string {
+  const name = argument.name() + (argument.variadic ? '...' : '');
+  return argument.required ? `<${name}>` : `[${name}]`;
 }
 
 const COMMON_ENDING = `
@@ -80,7 +86,11 @@ export function buildProgram(
     .option('--no-ask-password', 'never ask for a password')
     .addOption(new Option('--bus <ADDRESS>', 'talk to another bus than the system bus').hideHelp())
     .addOption(new Option('--simulate <DIR>', 'read a simulated workstation').hideHelp())
-    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .configureHelp({
+      showGlobalOptions: true,
+      subcommandTerm: (one) => [one.name(), ...one.registeredArguments.map(argumentTerm)].join(' '),
+      commandDescription: (one) => `${sentenceCase(one.description().replace(/\.$/, ''))}.`,
+    })
     .addHelpText(
       'after',
       examples([
@@ -103,7 +113,7 @@ export function buildProgram(
 
   add(
     'holders [CARD]',
-    'show who holds a card and so keeps it from leaving',
+    'show who keeps a card from leaving',
     [
       { line: 'gpu-handoff holders', what: 'of the only dGPU, or of all' },
       { line: 'gpu-handoff holders 01:00.0', what: 'of the card at this address' },
@@ -114,7 +124,7 @@ export function buildProgram(
 
   add(
     'vms',
-    'list the VMs and the cards among their devices',
+    'list the VMs and their cards',
     [{ line: 'gpu-handoff vms', what: 'which VM can have which card' }],
     async (context) => (await import('./commands/vms.js')).vms(context),
   );
@@ -134,7 +144,7 @@ export function buildProgram(
 
   add(
     'take-back [CARD]',
-    'ask the VM to shut down and bring its card back',
+    'shut the VM down and bring its card back',
     [
       { line: 'gpu-handoff take-back', what: 'the card that a VM has' },
       { line: 'gpu-handoff take-back --force', what: 'turn the VM off as by its power switch' },
@@ -150,9 +160,9 @@ export function buildProgram(
 
   add(
     'end-holders [CARD] [HOLDER...]',
-    'end what holds a card: all that is in the way, or what is named',
+    'end what keeps a card from leaving',
     [
-      { line: 'gpu-handoff end-holders', what: 'ask all of them to end' },
+      { line: 'gpu-handoff end-holders', what: 'ask all that is in the way to end' },
       { line: 'gpu-handoff end-holders blender', what: 'only this one' },
       { line: 'gpu-handoff end-holders 01:00.0 4123', what: 'only this process, on this card' },
     ],
@@ -177,14 +187,14 @@ export function buildProgram(
 
   add(
     'doctor',
-    'check what a hand-off needs, and say what to do about the rest',
+    'check what a hand-off needs',
     [{ line: 'gpu-handoff doctor', what: 'cards, IOMMU, VMs, libvirt, helper' }],
     async (context) => (await import('./commands/doctor.js')).doctor(context),
   );
 
   add(
     'cancel',
-    'cancel the running operation; what was done is undone',
+    'cancel and undo the running operation',
     [{ line: 'gpu-handoff cancel', what: 'as long as that is possible' }],
     async (context) => (await import('./commands/cancel.js')).cancel(context),
   );

@@ -35,7 +35,7 @@ ${fn}() {
   done
   case $command in
     '')
-      options='${flags(tree.options)} --version'
+      options='${flags(tree.options)}'
       words='${tree.commands.map((command) => command.name).join(' ')}'
       ;;
 ${tree.commands.map((command) => branch(tree, command)).join('\n')}

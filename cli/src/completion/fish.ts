@@ -58,7 +58,6 @@ end
 
 complete -c ${name} -f
 ${tree.options.map((one) => option(tree, '', one)).join('\n')}
-complete -c ${name} -n __gpu_handoff_in -l version -s V -d 'show the version'
 ${commands.join('\n')}
 ${tree.commands.flatMap((command) => branch(tree, command)).join('\n')}
 `;

@@ -60,7 +60,14 @@ function escaped(text: string, quote: Quote): string {
   return text.replace(/[^\p{L}\p{N}\p{M}_./:@%+,=-]/gu, '\\$&');
 }
 
-/** What readline is to put in the place of the word at the cursor for those names that begin like it. */
+/**
+ * What readline is to put in the place of the word at the cursor for those names that begin like it. A name that
+ * differs in case is taken only where nothing else could be meant: readline puts in what all have in common.
+ */
 export function replacements(names: readonly string[], { value, kept, quote }: Cursor): string[] {
-  return names.filter((name) => name.startsWith(value)).map((name) => escaped(name.slice(kept), quote));
+  const exact = names.filter((name) => name.startsWith(value));
+  const wanted = value.toLowerCase();
+  const alike = names.filter((name) => name.toLowerCase().startsWith(wanted));
+  const found = exact.length === 0 && alike.length === 1 ? alike : exact;
+  return found.map((name) => escaped(name.slice(kept), quote));
 }

@@ -54,22 +54,23 @@ export function zshScript(tree: Tree): string {
   return `#compdef ${tree.name}
 # zsh completion for ${tree.name}. Written by “${tree.name} completion zsh”.
 
-# Asks for the names that can stand here. compadd quotes them as it must.
+# Asks for the names of a kind (the last argument; _arguments puts those for compadd before it) that can stand
+# here. compadd quotes them as it must.
 _gpu_handoff_ask() {
   local line
   local -a values shown
   while IFS= read -r line; do
     values+=("\${line%%$'\\t'*}")
     shown+=("\${line/$'\\t'/  }")
-  done < <("$program" __complete list "$1" "\${(Q)words[2]}" 2> /dev/null)
-  (( $#values )) && compadd -l -d shown -a values
+  done < <("$program" __complete list "$argv[-1]" "\${(Q)words[2]}" 2> /dev/null)
+  (( $#values )) && compadd "\${(@)argv[1,-2]}" -l -d shown -a values
 }
 
-_gpu_handoff() {
+_${tree.name}() {
   local program=\${(Q)words[1]} curcontext=$curcontext state line
   typeset -A opt_args
   local -a common=(${tree.options.flatMap(spec).join(' ')})
-  _arguments -C -S $common '--version[show the version]' '1:command:->command' '*::argument:->argument'
+  _arguments -C -S $common '1:command:->command' '*::argument:->argument'
   case $state in
     command)
       local -a commands=(
@@ -85,10 +86,10 @@ ${tree.commands.map((command) => branch(tree, command)).join('\n')}
   esac
 }
 
-if [[ $funcstack[1] == _gpu_handoff ]]; then
-  _gpu_handoff "$@"
+if [[ $funcstack[1] == _${tree.name} ]]; then
+  _${tree.name} "$@"
 else
-  compdef _gpu_handoff ${tree.name}
+  compdef _${tree.name} ${tree.name}
 fi
 `;
 }

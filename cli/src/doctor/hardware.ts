@@ -43,13 +43,13 @@ export function handOffChecks(look: OwnLook): CheckDocument[] {
         ),
   ];
   for (const card of cards.filter((one) => one.role === 'dgpu')) {
-    const title = `${card.name} can leave`;
+    const title = card.name;
     const obstacles = card.obstacles.filter((one) => one.code !== 'no-iommu');
     for (const obstacle of obstacles)
       checks.push(missing(`${obstacle.code}:${card.id}`, title, ...split(say(obstacle.sentence))));
     if (obstacles.length > 0 || card.main.iommuGroup === null) continue;
     const functions = card.functions.map((fn) => fn.address).join(', ');
-    const sentence = `IOMMU group ${card.main.iommuGroup}, with ${functions}.`;
+    const sentence = `It can leave, with its IOMMU group ${card.main.iommuGroup} (${functions}).`;
     checks.push(ok(`group:${card.id}`, title, sentence));
   }
   return checks;
@@ -79,12 +79,11 @@ export async function machineChecks(look: OwnLook): Promise<CheckDocument[]> {
   return withCards.map((vm) => {
     const cards = cardsOf(vm, look.cards);
     const names = cards.map((card) => card.name).join(', ');
-    const known = cards.flatMap((card) => card.obstacles.map((one) => one.code as string));
     // Whether it runs is no fault of its set-up, and what stands in every VM's way is said above.
     const refusals = preflight({ ...vm, running: null }, look.cards, look.facts, {
       guests: new Map(),
       stuck: new Map(),
-    }).filter((one) => !known.includes(one.code));
+    }).filter((one) => one.code !== 'no-iommu' && one.code !== 'one-card');
     const first = refusals[0];
     if (first === undefined)
       return ok(`vm:${vm.uuid}`, vm.name, `It has ${names} with all that has to go along.`);

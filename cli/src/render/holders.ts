@@ -30,22 +30,18 @@ const KINDS: Readonly<Record<string, string>> = {
   vm: 'VM',
 };
 
-function about(holder: HolderDocument, now: number): string {
-  const parts = [`process ${holder.pid} of ${holder.user ?? holder.uid}`];
+function whose(holder: HolderDocument): string {
   const kind = KINDS[holder.ownerKind];
-  if (kind !== undefined) parts.unshift(kind);
-  parts.push(`for ${span(now - Date.parse(holder.since))}`);
-  if (holder.gpuMemoryBytes !== null) parts.push(memory(holder.gpuMemoryBytes));
-  return parts.join(', ');
+  const process = `process ${holder.pid} of ${holder.user ?? holder.uid}`;
+  return kind === undefined ? process : `${kind}, ${process}`;
 }
 
-function remarks(holder: HolderDocument): string[] {
-  const lines: string[] = [];
-  const nodes = holder.nodes.map((node) => node.replace(/^\/dev\/(dri\/|snd\/)?/, '')).join(', ');
-  if (nodes !== '') lines.push(holder.mapped ? `${nodes} (mapped)` : nodes);
-  if (holder.stopsByItself) lines.push('A hand-off stops it and starts it again afterwards.');
-  if (holder.essential) lines.push('Part of the session: ending it logs its user out.');
-  return lines;
+function through(holder: HolderDocument, now: number): string {
+  const parts = [`for ${span(now - Date.parse(holder.since))}`];
+  if (holder.gpuMemoryBytes !== null) parts.push(`${memory(holder.gpuMemoryBytes)} of its memory`);
+  const nodes = holder.nodes.map((node) => node.replace(/^\/dev\/(dri\/|snd\/)?/, ''));
+  if (holder.mapped) nodes.push('mapped');
+  return [...parts, ...nodes].join(', ');
 }
 
 function holderBlock(paper: Paper, holder: HolderDocument, now: number): string {
@@ -53,16 +49,21 @@ function holderBlock(paper: Paper, holder: HolderDocument, now: number): string 
   const lines = [
     paper.sides(
       name,
-      about(holder, now),
+      whose(holder),
       '  ',
       (text) => paper.bold(text),
       (text) => text,
     ),
   ];
+  const dim = (text: string): void => {
+    lines.push(paper.wrap(text, 4, '    ', 'dim'));
+  };
   const command = holder.command?.join(' ') ?? '';
   if (command !== '' && command !== name)
-    lines.push(paper.dim(`    ${paper.fit(command, (paper.columns ?? Number.POSITIVE_INFINITY) - 4)}`));
-  for (const remark of remarks(holder)) lines.push(paper.wrap(remark, 4, '    ', 'dim'));
+    dim(paper.fit(command, (paper.columns ?? Number.POSITIVE_INFINITY) - 4));
+  dim(through(holder, now));
+  if (holder.stopsByItself) dim('A hand-off stops it and starts it again afterwards.');
+  if (holder.essential) dim('Part of the session: ending it logs its user out.');
   return lines.join('\n');
 }
 
