@@ -63,7 +63,7 @@ function hasTexts(...names: string[]): (value: unknown) => boolean {
 }
 
 function isMemory(value: unknown): value is Memory {
-  if (!isRecord(value)) return false;
+  if (!isRecord(value) || typeof value.assumed !== 'boolean') return false;
   return (
     ['functions', 'autoPower', 'modules', 'services'].every((name) => isList(value[name], isText)) &&
     isList(value.cards, hasTexts('id', 'name')) &&

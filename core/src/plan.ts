@@ -3,8 +3,8 @@
  * (dry run), written to the journal, executed, and undone.
  */
 import type { Config } from './config.js';
-import { type Card, leavesByUnloading } from './detect.js';
-import type { Address, DeviceNode, HardwareFacts, VirtualMachine } from './facts.js';
+import { type Card, leavesByUnloading, usedByHost } from './detect.js';
+import type { Address, DeviceNode, HardwareFacts, PciFunction, VirtualMachine } from './facts.js';
 import { nvidiaStack } from './holders.js';
 import type { Act, MaskedNode } from './machine.js';
 import { printable, type Sentence, sentence } from './words.js';
@@ -14,7 +14,8 @@ export type Check =
   | { readonly see: 'nobody-holds'; readonly cards: readonly Address[] }
   | { readonly see: 'guest-has'; readonly cards: readonly Address[]; readonly uuid: string }
   | { readonly see: 'guest-gone'; readonly cards: readonly Address[]; readonly uuid: string }
-  | { readonly see: 'host-has'; readonly home: readonly HomeFunction[] };
+  /** The functions of `home` have their drivers and nodes again; the cards of `any` have some driver of the host. */
+  | { readonly see: 'host-has'; readonly home: readonly HomeFunction[]; readonly any: readonly Address[] };
 
 export interface Step {
   /** Unique within a plan: `claim`, `unload:nvidia_drm`, … */
@@ -22,6 +23,8 @@ export interface Step {
   readonly title: Sentence;
   readonly task: { readonly act: Act } | { readonly check: Check };
   readonly limitMs: number;
+  /** Steps (by id) without whose success it would do harm. */
+  readonly after?: readonly string[];
 }
 
 /** Where a function belongs when the card is at home. */
@@ -35,6 +38,7 @@ export interface HomeFunction {
 /** What the way back needs to know of how the machine was before. Plain values: it is part of the journal. */
 export interface Memory {
   readonly cards: readonly { readonly id: Address; readonly name: string }[];
+  /** Functions that change hands: not those that vfio-pci had before anything was done. */
   readonly functions: readonly Address[];
   readonly home: readonly HomeFunction[];
   /** Functions whose `power/control` was `auto`. */
@@ -44,18 +48,25 @@ export interface Memory {
   /** Units that are stopped, and so started again. */
   readonly services: readonly string[];
   readonly nodes: readonly MaskedNode[];
+  /** Nothing was seen before the cards left; see `assume`. */
+  readonly assumed: boolean;
 }
 
 export interface HandOffPlan {
   readonly vm: { readonly uuid: string; readonly name: string };
   readonly memory: Memory;
   readonly steps: readonly Step[];
+  /** Steps of an earlier hand-off that were not undone, so that undoing this one undoes them too. */
+  readonly begun: readonly string[];
 }
 
 const AUDIO = 0x04;
 
-function act(id: string, title: Sentence, what: Act, limitMs: number): Step {
-  return { id, title, task: { act: what }, limitMs };
+/** Drivers under which a function waits for a guest. */
+const KEEPERS = ['vfio-pci', 'pci-stub'];
+
+function act(id: string, title: Sentence, what: Act, limitMs: number, after: readonly string[] = []): Step {
+  return { id, title, task: { act: what }, limitMs, after };
 }
 
 function check(id: string, title: Sentence, what: Check, limitMs: number): Step {
@@ -84,6 +95,10 @@ export const EVERY_STEP: readonly string[] = [
   'guest-has',
 ];
 
+function functionsOf(cards: readonly Card[]): PciFunction[] {
+  return ([] as PciFunction[]).concat(...cards.map((card) => card.functions));
+}
+
 /** What has to be known for the way back, from facts read before anything is done. */
 export function remember(
   cards: readonly Card[],
@@ -91,7 +106,7 @@ export function remember(
   activeServices: readonly string[],
   modeOf: (node: DeviceNode) => number | null,
 ): Memory {
-  const functions = cards.reduce<Card['functions']>((all, card) => all.concat(card.functions), []);
+  const functions = functionsOf(cards).filter((fn) => KEEPERS.indexOf(fn.driver ?? '') < 0);
   const unloading = cards.some(leavesByUnloading);
   const stack = unloading ? nvidiaStack(facts) : [];
   const nodes: DeviceNode[] = [];
@@ -99,7 +114,7 @@ export function remember(
   if (unloading) for (const node of facts.nvidiaNodes) nodes.push(node);
   const home: HomeFunction[] = [];
   for (const fn of functions) {
-    if (fn.driver === null || fn.driver === 'vfio-pci') continue;
+    if (fn.driver === null) continue;
     const drm = fn.nodes.some((node) => node.kind === 'card' || node.kind === 'render');
     home.push({ address: fn.address, driver: fn.driver, drm });
   }
@@ -113,6 +128,7 @@ export function remember(
     nodes: nodes
       .map((node) => ({ number: node.number, path: node.path, kind: node.kind, mode: modeOf(node) }))
       .filter((node) => node.mode !== null && node.mode !== 0),
+    assumed: false,
   };
 }
 
@@ -121,17 +137,65 @@ export function remember(
  * helper was installed): NVIDIA's modules by vendor, otherwise whatever driver the kernel gives it.
  */
 export function assume(cards: readonly Card[], facts: HardwareFacts): Memory {
-  const functions = cards.reduce<Card['functions']>((all, card) => all.concat(card.functions), []);
+  const functions = functionsOf(cards);
   const nvidia = cards.some((card) => card.main.vendorId === 0x10de) && nvidiaStack(facts).length === 0;
   return {
     cards: cards.map((card) => ({ id: card.id, name: card.name })),
     functions: functions.map((fn) => fn.address),
     home: [],
-    autoPower: functions.map((fn) => fn.address),
+    autoPower: [],
     modules: nvidia ? ['nvidia_uvm', 'nvidia_drm'] : [],
     services: [],
     nodes: [],
+    assumed: true,
   };
+}
+
+function union<T>(lists: readonly (readonly T[])[], key: (one: T) => string): T[] {
+  const found = new Map<string, T>();
+  for (const list of lists) for (const one of list) if (!found.has(key(one))) found.set(key(one), one);
+  return Array.from(found.values());
+}
+
+/** What is known of several cards together: of those that are away from when they left, of the others from now. */
+export function mergeMemories(memories: readonly Memory[]): Memory {
+  const plain = (text: string): string => text;
+  return {
+    cards: union(
+      memories.map((m) => m.cards),
+      (card) => card.id,
+    ),
+    functions: union(
+      memories.map((m) => m.functions),
+      plain,
+    ),
+    home: union(
+      memories.map((m) => m.home),
+      (home) => home.address,
+    ),
+    autoPower: union(
+      memories.map((m) => m.autoPower),
+      plain,
+    ),
+    modules: union(
+      memories.map((m) => m.modules),
+      plain,
+    ),
+    services: union(
+      memories.map((m) => m.services),
+      plain,
+    ),
+    nodes: union(
+      memories.map((m) => m.nodes),
+      (node) => `${node.path} ${node.number}`,
+    ),
+    assumed: memories.some((m) => m.assumed),
+  };
+}
+
+/** True when no driver of the host has any of its functions: the card left already, or never was here. */
+export function isAway(card: Card): boolean {
+  return !card.functions.some(usedByHost);
 }
 
 function names(memory: Memory): string {
@@ -161,9 +225,9 @@ export function planHandOff(
   const card = names(memory);
   const name = printable(vm.name);
   const ids = cards.map((c) => c.id);
-  const away = memory.home.length === 0;
+  const away = cards.every(isAway);
   const claimed = vm.devices.map((d) => d.address).filter((a) => memory.functions.indexOf(a) >= 0);
-  const stack = memory.modules.length > 0 ? nvidiaStack(facts) : [];
+  const stack = cards.some(leavesByUnloading) ? nvidiaStack(facts) : [];
   const steps: Step[] = [];
 
   if (!away) {
@@ -171,8 +235,10 @@ export function planHandOff(
       const what: Act = { do: 'set-power', addresses: memory.autoPower, control: 'on' };
       steps.push(act('power', sentence('step.power', { card }), what, limit));
     }
-    const claim: Act = { do: 'set-override', addresses: claimed, driver: 'vfio-pci' };
-    steps.push(act('claim', sentence('step.claim', { card }), claim, limit));
+    if (claimed.length > 0) {
+      const claim: Act = { do: 'set-override', addresses: claimed, driver: 'vfio-pci' };
+      steps.push(act('claim', sentence('step.claim', { card }), claim, limit));
+    }
     if (stack.length > 0)
       steps.push(act('block', sentence('step.block'), { do: 'block-modules', modules: stack }, limit));
     if (memory.nodes.length > 0)
@@ -197,7 +263,9 @@ export function planHandOff(
   steps.push(
     check('guest-has', sentence('step.guest-has', { vm: name, card }), has, startsVm ? limit : 300000),
   );
-  return { vm: { uuid: vm.uuid, name: vm.name }, memory, steps };
+  const known = memory.home.length > 0 || memory.assumed;
+  const begun = known && cards.some(isAway) ? EVERY_STEP : [];
+  return { vm: { uuid: vm.uuid, name: vm.name }, memory, steps, begun };
 }
 
 function isAudio(address: Address, facts: HardwareFacts): boolean {
@@ -220,37 +288,42 @@ export function planReturn(
   const card = names(memory);
   const begun = (id: string): boolean => started.some((one) => one === id || one.indexOf(`${id}:`) === 0);
   const unloaded = memory.modules.length > 0 && begun('unload');
-  const left = begun('start-vm') || begun('guest-has');
+  const left = (begun('start-vm') || begun('guest-has')) && memory.functions.length > 0;
+  const mains = memory.cards.map((c) => c.id).filter((id) => memory.functions.indexOf(id) >= 0);
   const steps: Step[] = [];
+  // Where these fail, NVIDIA's driver could meet vfio-pci on another function of its card.
+  const clear: string[] = [];
 
   if (left) {
     for (const address of memory.functions) {
+      const id = `unbind:${address}`;
       const title = sentence('step.unbind', { card: address, driver: 'vfio-pci' });
-      steps.push(act(`unbind:${address}`, title, { do: 'unbind', address, driver: 'vfio-pci' }, limit));
+      steps.push(act(id, title, { do: 'unbind', address, driver: 'vfio-pci' }, limit));
+      clear.push(id);
     }
   }
-  if (begun('claim')) {
+  if (begun('claim') && memory.functions.length > 0) {
     const what: Act = { do: 'set-override', addresses: memory.functions, driver: '' };
     steps.push(act('unclaim', sentence('step.unclaim', { card }), what, limit));
+    clear.push('unclaim');
   }
   if (begun('block')) steps.push(act('unblock', sentence('step.unblock'), { do: 'unblock-modules' }, limit));
   if (left) {
     // Sound before graphics: NVIDIA's driver on function 0 beside vfio-pci on the sound function can panic.
-    const others = memory.functions.filter((a) => !memory.cards.some((c) => c.id === a));
+    const others = memory.functions.filter((a) => mains.indexOf(a) < 0);
     const sound = others.filter((a) => isAudio(a, facts)).concat(others.filter((a) => !isAudio(a, facts)));
     if (sound.length > 0) {
       const title = sentence('step.probe', { functions: sound.join(', ') });
-      steps.push(act('probe-others', title, { do: 'probe', addresses: sound }, limit));
+      steps.push(act('probe-others', title, { do: 'probe', addresses: sound }, limit, clear));
     }
   }
   if (unloaded) {
     const title = sentence('step.load', { modules: memory.modules.join(', ') });
-    steps.push(act('load', title, { do: 'load-modules', modules: memory.modules }, limit));
+    steps.push(act('load', title, { do: 'load-modules', modules: memory.modules }, limit, clear));
   }
-  if (left || unloaded) {
-    const mains = memory.cards.map((c) => c.id);
+  if ((left || unloaded) && mains.length > 0) {
     const title = sentence('step.probe', { functions: card });
-    steps.push(act('probe-main', title, { do: 'probe', addresses: mains }, limit));
+    steps.push(act('probe-main', title, { do: 'probe', addresses: mains }, limit, clear));
   }
   if (begun('mask') && memory.nodes.length > 0)
     steps.push(act('unmask', sentence('step.unmask'), { do: 'unmask-nodes', nodes: memory.nodes }, limit));
@@ -262,8 +335,9 @@ export function planReturn(
     const what: Act = { do: 'set-power', addresses: memory.autoPower, control: 'auto' };
     steps.push(act('unpower', sentence('step.unpower', { card }), what, limit));
   }
-  if (left || unloaded || begun('claim')) {
-    const what: Check = { see: 'host-has', home: memory.home };
+  const any = memory.assumed ? mains.filter((id) => !memory.home.some((home) => home.address === id)) : [];
+  if ((left || unloaded || begun('claim')) && (memory.home.length > 0 || any.length > 0)) {
+    const what: Check = { see: 'host-has', home: memory.home, any };
     steps.push(check('host-has', sentence('step.host-has', { card }), what, limit));
   }
   return steps;

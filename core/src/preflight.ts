@@ -3,7 +3,7 @@ import { type Card, cardsOf, obstaclesOf, usedByHost } from './detect.js';
 import type { FailureName } from './errors.js';
 import type { Address, HardwareFacts, VirtualMachine } from './facts.js';
 import { type HolderReport, holderRefusal } from './holders.js';
-import { printable, type Sentence, sentence } from './words.js';
+import { printable, type Sentence, say, sentence } from './words.js';
 
 export interface Refusal {
   /** The obstacle, for programs: `held`, `no-iommu`, `other-vm`, … */
@@ -42,9 +42,7 @@ export function preflight(
   for (const card of leaving) {
     const why = circumstances.stuck.get(card.id);
     if (why !== undefined)
-      refusals.push(
-        refusal('stuck', 'Stuck', sentence('refuse.stuck', { card: card.name, why: why.values.what ?? '' })),
-      );
+      refusals.push(refusal('stuck', 'Stuck', sentence('refuse.stuck', { card: card.name, why: say(why) })));
     const owner = circumstances.guests.get(card.id);
     if (owner !== undefined && owner.uuid !== vm.uuid) {
       const values = { card: card.name, owner: printable(owner.name) };
@@ -64,9 +62,8 @@ export function preflight(
       };
       refusals.push(refusal('group-not-whole', 'Refused', sentence('refuse.group-not-whole', values)));
     }
-    const own = card.functions.map((fn) => fn.address);
-    const unmanaged = vm.devices.some((device) => !device.managed && own.indexOf(device.address) >= 0);
-    if (unmanaged && card.functions.some(usedByHost))
+    const unmanaged = vm.devices.filter((device) => !device.managed).map((device) => device.address);
+    if (card.functions.some((fn) => usedByHost(fn) && unmanaged.indexOf(fn.address) >= 0))
       refusals.push(
         refusal('not-managed', 'Refused', sentence('refuse.not-managed', { vm: name, card: card.name })),
       );
@@ -79,5 +76,6 @@ export function refusalByHolders(cards: readonly Card[], report: HolderReport): 
   const names = cards.map((card) => card.name).join(', ');
   const what = holderRefusal(names, report);
   if (what === null) return null;
-  return refusal('held', report.verdict === 'held' ? 'Held' : 'Refused', what);
+  if (what.key === 'refuse.could-not-look') return refusal('could-not-look', 'Refused', what);
+  return refusal('held', 'Held', what);
 }

@@ -87,6 +87,7 @@ export const WORDS = {
   'fail.refused-to-close': '{holder} did not close within {seconds} s: save your work there, or force it.',
   'fail.return': 'The card could not be brought back completely: {why}',
   'stuck.child': '{what} does not return (it hangs inside the kernel since {seconds} s): reboot needed.',
+  'stuck.cause': 'the step “{what}” hangs inside the kernel.',
   'fail.helper-restarted': 'The helper was restarted in the middle, and {card} was brought back to the host.',
 
   // Steps

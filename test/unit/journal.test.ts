@@ -19,6 +19,7 @@ const memory: Memory = {
   modules: [],
   services: [],
   nodes: [],
+  assumed: false,
 };
 const journal: JournalNote = {
   version: JOURNAL_VERSION,
