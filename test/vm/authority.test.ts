@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { gpuHandoff, picture, workstation } from './product.js';
+import { app, gpuHandoff, picture, workstation } from './product.js';
 import { DGPU, Guest, hold, type Machine, type Session } from './rig/index.js';
 
 let machine: Machine;
@@ -37,7 +37,7 @@ test('stopping services is refused to a user whom nobody authorized', async () =
 });
 
 test('ending somebody else’s process is refused to a user whom nobody authorized', async () => {
-  const holder = await hold(machine, 'fd', ['/dev/nvidia0'], { user: 'alice' });
+  const holder = await app(machine, 'fd', ['/dev/nvidia0'], { user: 'alice' });
   const result = await gpuHandoff(machine, ['end-holders'], 'mallory');
   expect(result.code).toBe(3);
   expect(result.stderr).toMatch(/not authorized to end other users’ processes/);
@@ -45,7 +45,7 @@ test('ending somebody else’s process is refused to a user whom nobody authoriz
 });
 
 test('everybody may read the state, but not other users’ command lines', async () => {
-  const holder = await hold(machine, 'fd', ['/dev/nvidia0'], { user: 'alice', comm: 'painter' });
+  const holder = await app(machine, 'fd', ['/dev/nvidia0'], { user: 'alice', comm: 'painter' });
   const status = await gpuHandoff(machine, ['status'], 'mallory');
   expect(status.code).toBe(0);
   expect(status.stdout).toMatch(/GeForce RTX 4090/);

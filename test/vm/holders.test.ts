@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
-import { gpuHandoff, helperLog, picture, workstation } from './product.js';
-import { Guest, type Holder, type HoldMode, hold, type Machine } from './rig/index.js';
+import { type App, app, gpuHandoff, helperLog, picture, workstation } from './product.js';
+import { Guest, type HoldMode, type Machine, until } from './rig/index.js';
 
 let machine: Machine;
 let guest: Guest;
@@ -52,7 +52,7 @@ async function refusedWith(pattern: RegExp): Promise<void> {
   expect(await picture(machine)).toBe(before);
 }
 
-async function named(holder: Holder, node: string): Promise<void> {
+async function named(holder: App, node: string): Promise<void> {
   const found = (await reported()).holders.find((one) => one.pid === holder.pid);
   expect(found?.nodes).toContain(node);
   await refusedWith(new RegExp(`held by .*\\(process ${holder.pid}, [a-z]+\\)`));
@@ -68,7 +68,7 @@ describe('each kind of holder is found and named', () => {
     ['an i2c node', 'fd', () => '/dev/i2c-0', () => '/dev/i2c-0'],
   ];
   test.each(kinds)('%s', async (_title, mode, path, node) => {
-    const holder = await hold(machine, mode, [path()]);
+    const holder = await app(machine, mode, [path()]);
     try {
       await named(holder, node());
     } finally {
@@ -79,33 +79,33 @@ describe('each kind of holder is found and named', () => {
 
   test('an app in a user’s systemd scope, by the app’s name', async () => {
     const unit = 'app-gnome-org.blender.Blender-4242.scope';
-    const scope = await machine.spawn([
-      'systemd-run',
-      '--quiet',
-      '--scope',
-      `--unit=${unit}`,
-      '--uid=alice',
-      '/usr/bin/rig-hold',
-      'fd',
-      '/dev/nvidia0',
-    ]);
-    await scope.waitFor(/^ready/m);
-    await refusedWith(/held by org\.blender\.Blender \(process \d+, alice\)/);
-    await machine.check(['systemctl', 'stop', unit]);
-    await scope.exited;
+    const blender = await app(machine, 'fd', ['/dev/nvidia0'], { user: 'alice', unit });
+    try {
+      await refusedWith(/held by org\.blender\.Blender \(process \d+, alice\)/);
+    } finally {
+      await blender.release();
+    }
   });
 
   test('a service that is not one of those a hand-off stops, by the unit’s name', async () => {
     await machine.check(
-      'systemd-run --quiet --unit=renderfarm -p Type=exec /usr/bin/rig-hold fd /dev/nvidia0; sleep 1',
+      'systemd-run --quiet --unit=renderfarm -p Type=exec /usr/bin/rig-hold fd /dev/nvidia0',
     );
-    await refusedWith(/held by renderfarm\.service \(service\)/);
-    await machine.check('systemctl stop renderfarm');
+    await until('the service holds the card', async () =>
+      (await machine.run('ls -l /proc/$(systemctl show -p MainPID --value renderfarm)/fd')).stdout.includes(
+        'nvidia0',
+      ),
+    );
+    try {
+      await refusedWith(/held by renderfarm\.service \(service\)/);
+    } finally {
+      await machine.check('systemctl stop renderfarm');
+    }
   });
 
   test('a descriptor in flight, which no process has, as a holder in the kernel', async () => {
     await machine.check('systemctl stop nvidia-powerd nvidia-persistenced');
-    const holder = await hold(machine, 'inflight', ['/dev/nvidia0']);
+    const holder = await app(machine, 'inflight', ['/dev/nvidia0']);
     try {
       const card = await reported();
       expect(card.verdict).toBe('held');
@@ -120,7 +120,7 @@ describe('each kind of holder is found and named', () => {
 
 describe('ending them', () => {
   test('an app of the caller’s own is ended politely, and the card can leave', async () => {
-    const holder = await hold(machine, 'fd', ['/dev/nvidia0'], { user: 'alice', comm: 'painter' });
+    const holder = await app(machine, 'fd', ['/dev/nvidia0'], { user: 'alice', comm: 'painter' });
     const result = await gpuHandoff(machine, ['end-holders']);
     expect(result).toMatchObject({ code: 0, stderr: '' });
     expect((await holder.process.exited).code).not.toBe(0);
@@ -129,7 +129,7 @@ describe('ending them', () => {
 
   test('without root and helper the user is told that not everything was seen', async () => {
     await machine.check('systemctl mask --now gpu-handoff.service');
-    const holder = await hold(machine, 'fd', ['/dev/nvidia0']);
+    const holder = await app(machine, 'fd', ['/dev/nvidia0']);
     const result = await gpuHandoff(machine, ['holders'], 'mallory');
     expect(result.stdout).toMatch(/could not be looked into/);
     expect(result.stdout).not.toMatch(/Nobody holds/);

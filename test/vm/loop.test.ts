@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
-import { helperLog, picture, workstation } from './product.js';
-import { DGPU, guestXml, hold, type Machine } from './rig/index.js';
+import { app, helperLog, picture, workstation } from './product.js';
+import { DGPU, guestXml, type Machine } from './rig/index.js';
 
 /** Tries for each way of opening, each with another timing. */
 const TRIES = 50;
@@ -42,7 +42,7 @@ test.each([
     let went = 0;
     for (let attempt = 0; attempt < TRIES; attempt++) {
       const where = `try ${attempt} of ${user}`;
-      const looper = await hold(machine, 'loop', [node, attempt * 400], { user });
+      const looper = await app(machine, 'loop', [node, attempt * 400], { user });
       const prepared = await machine.run(`${HOOK} win prepare begin - < /run/win.xml`);
       if (prepared.code === 0) {
         went += 1;

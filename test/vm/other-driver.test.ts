@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
-import { gpuHandoff, helperLog, picture, workstation } from './product.js';
-import { DGPU, Guest, hold, type Machine } from './rig/index.js';
+import { app, gpuHandoff, helperLog, picture, workstation } from './product.js';
+import { DGPU, Guest, type Machine } from './rig/index.js';
 
 let machine: Machine;
 let guest: Guest;
@@ -34,7 +34,7 @@ test('a process that uses it is named, and nothing is touched', async () => {
   const node = (
     await machine.check(`ls -d /sys/bus/pci/devices/${DGPU}/drm/card* | xargs -n1 basename`)
   ).trim();
-  const holder = await hold(machine, 'fd', [`/dev/dri/${node}`], { comm: 'painter' });
+  const holder = await app(machine, 'fd', [`/dev/dri/${node}`], { comm: 'painter' });
   const result = await gpuHandoff(machine, ['hand-off', 'win']);
   expect(result.code).toBe(6);
   expect(result.stderr).toMatch(/held by painter/);

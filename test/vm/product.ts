@@ -2,7 +2,16 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { type BootOptions, type CommandResult, DGPU, DGPU_SOUND, ensureImage, Machine } from './rig/index.js';
+import {
+  type BootOptions,
+  type CommandResult,
+  DGPU,
+  DGPU_SOUND,
+  ensureImage,
+  type GuestProcess,
+  type HoldMode,
+  Machine,
+} from './rig/index.js';
 
 const DIST = fileURLToPath(new URL('../../dist', import.meta.url));
 
@@ -81,4 +90,38 @@ export async function publishedState(machine: Machine): Promise<string> {
 /** The helper's log of this boot. */
 export async function helperLog(machine: Machine): Promise<string> {
   return (await machine.run('journalctl -u gpu-handoff -t gpu-handoff -o cat --no-pager')).stdout;
+}
+
+/** A program of a user that holds the card, in a scope of its own as a desktop starts its apps. */
+export interface App {
+  readonly pid: number;
+  readonly process: GuestProcess;
+  /** Ends it and waits until it is gone. */
+  release(): Promise<void>;
+}
+
+let scopes = 0;
+
+/** Starts an app that holds nodes; `unit` is the name of its scope. */
+export async function app(
+  machine: Machine,
+  mode: HoldMode,
+  args: readonly (string | number)[],
+  options: { readonly user?: string; readonly comm?: string; readonly unit?: string } = {},
+): Promise<App> {
+  scopes += 1;
+  const unit = options.unit ?? `rig-app-${scopes}.scope`;
+  const name = options.comm === undefined ? [] : ['--name', options.comm];
+  const program = ['/usr/bin/rig-hold', ...name, mode, ...args.map(String)];
+  const scope = ['--quiet', '--scope', '--collect', `--unit=${unit}`, `--uid=${options.user ?? 'root'}`];
+  const process = await machine.spawn(['systemd-run', ...scope, ...program]);
+  const match = await process.waitFor(/^ready (\d+)$/m);
+  return {
+    pid: Number(match[1]),
+    process,
+    release: async () => {
+      await machine.run(['systemctl', 'stop', unit]);
+      await process.exited;
+    },
+  };
 }
