@@ -44,7 +44,7 @@ await Promise.all([
     format: 'esm',
     splitting: true,
     minify: true,
-    entryPoints: [join(root, 'cli/src/main.ts')],
+    entryPoints: [join(root, 'cli/src/main.ts'), join(root, 'cli/src/start.ts')],
     outdir: join(out, 'cli'),
   }),
 ]);

@@ -117,6 +117,8 @@ export const WORDS = {
   'step.end-service': 'Stop the service {holder}',
 
   // Operations
+  // Before the VM was looked at, and so before its cards are known
+  'operation.hand-off-begin': 'handing the graphics card to the VM “{vm}”',
   'operation.hand-off': 'handing {card} to the VM “{vm}”',
   'operation.take-back': 'taking {card} back from the VM “{vm}”',
   'operation.take-back-detached': 'bringing {card} back to the host',

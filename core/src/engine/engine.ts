@@ -143,7 +143,7 @@ export class Engine {
 
   async handOff(vm: string, uid: number): Promise<string> {
     await this.ready;
-    const title = sentence('operation.hand-off', { card: '…', vm: printable(vm) });
+    const title = sentence('operation.hand-off-begin', { vm: printable(vm) });
     const run = this.begin('hand-off', title, uid, 'call', (r) =>
       handOff(this.workshop, r, () => this.resolve(vm)),
     );
@@ -222,7 +222,7 @@ export class Engine {
     const ready = new Promise<void>((resolve) => {
       prepared = resolve;
     });
-    const title = sentence('operation.hand-off', { card: '…', vm: printable(vm.name) });
+    const title = sentence('operation.hand-off-begin', { vm: printable(vm.name) });
     const run = this.begin('hand-off', title, 0, 'hook', (r) => {
       r.prepared = prepared;
       return handOff(this.workshop, r, () => Promise.resolve(vm));
