@@ -1,9 +1,11 @@
 /**
- * Bundles dbus-next without what this project does not use: its introspection proxies (xml2js), connections through
- * a child process (event-stream), file descriptors (usocket), the look for a session bus through X11 (x11), and the
- * polyfills for a Node without BigInt (jsbi, long). What remains is the wire format and the connection.
+ * Bundles dbus-next without what this project does not use: its proxies and its service classes (and with them
+ * xml2js), connections through a child process (event-stream), file descriptors (usocket), the look for a session bus
+ * through X11 (x11), and the polyfills for a Node without BigInt (jsbi, long). What remains is the wire format and the
+ * connection.
  *
- * Whoever serves on the bus answers `Introspect` itself, before the library does: its own answer needs xml2js.
+ * Whoever serves on the bus answers every call with a method handler of its own; what no handler takes is answered
+ * as an unknown method.
  *
  * Commander comes through here as well, since it is written for require() like dbus-next.
  */
@@ -57,6 +59,14 @@ const STAND_INS = {
   child_process: `exports.spawn = (...how) => process.getBuiltinModule('child_process').spawn(...how);`,
 };
 
+/** The library's own files that are left out, by what is required. */
+const LEFT_OUT = {
+  './service/handlers': `module.exports = () => false;`,
+  './service/object': `module.exports = class {};`,
+  './lib/service/interface': `module.exports = {};`,
+  './client/proxy-object': `module.exports = class {};`,
+};
+
 const BUILTINS = ['events', 'fs', 'net', 'os', 'path', 'process'];
 const LIBRARIES = /[\\/]node_modules[\\/](commander|dbus-next|@nornagon[\\/]put)[\\/]/;
 
@@ -71,9 +81,15 @@ export function slimDbusNext() {
           ? { path: path.replace(/^node:/, ''), namespace: 'slim-dbus-next', sideEffects: false }
           : undefined,
       );
+      build.onResolve({ filter: /^\.\/(lib\/)?(service|client)\// }, ({ path, importer }) =>
+        LIBRARIES.test(importer) && path in LEFT_OUT
+          ? { path, namespace: 'slim-dbus-next', sideEffects: false }
+          : undefined,
+      );
       build.onLoad({ filter: /.*/, namespace: 'slim-dbus-next' }, ({ path }) => ({
         // An ES module has no require(); this way the bundle needs none.
-        contents: STAND_INS[path] ?? `module.exports = process.getBuiltinModule('${path}');`,
+        contents:
+          STAND_INS[path] ?? LEFT_OUT[path] ?? `module.exports = process.getBuiltinModule('${path}');`,
         loader: 'js',
       }));
     },

@@ -1,7 +1,13 @@
 /** Collects what `status` and `watch` show, from the helper where it runs and by an own look where it does not. */
+import { MANAGER } from '../../core/src/contract.js';
 import { HandoffError } from '../../core/src/errors.js';
 import { present } from '../../core/src/present.js';
-import type { State } from './bus/client.js';
+import { addressOf } from './bus/address.js';
+import { decodeHolders } from './bus/decode.js';
+import { helperAbsent } from './bus/errors.js';
+import { QuickBus } from './bus/quick-bus.js';
+import { type State, stateOf } from './bus/state.js';
+import { asDict } from './bus/unbox.js';
 import type { Context } from './context.js';
 import {
   type CardDocument,
@@ -60,7 +66,7 @@ export function mayBeHeld(card: CardDocument): boolean {
   return card.role === 'dgpu' && card.state === 'host';
 }
 
-/** The value, or null when it takes longer than that or fails. */
+/** The value, or null when it takes longer than that. */
 async function within<T>(milliseconds: number, value: Promise<T>): Promise<T | null> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<null>((resolve) => {
@@ -68,11 +74,14 @@ async function within<T>(milliseconds: number, value: Promise<T>): Promise<T | n
   });
   try {
     return await Promise.race([value, late]);
-  } catch {
-    return null;
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Who holds a card, or null where that could not be told in time. */
+function inTime<T>(holders: Promise<T>): Promise<T | null> {
+  return within(HOLDERS_MS, holders).catch(() => null);
 }
 
 export interface HelperState {
@@ -81,25 +90,24 @@ export interface HelperState {
   readonly holders: ReadonlyMap<string, HoldersSummary>;
 }
 
-/** What the helper publishes, when one runs; it is not started for this. */
-async function askHelper(bus: string | null): Promise<HelperState | null> {
-  const { ManagerClient } = await import('./bus/client.js');
-  const { decodeHolders } = await import('./bus/decode.js');
-  const client = await ManagerClient.connect(bus);
-  try {
-    const state = await client.state({ start: false, limitMs: HELPER_MS });
-    const holders = new Map<string, HoldersSummary>();
-    await Promise.all(
-      state.cards.filter(mayBeHeld).map(async ({ address }) => {
-        const answer = client.call('GetHolders', [address, {}], { start: false });
-        const report = await within(HOLDERS_MS, answer);
-        if (report !== null) holders.set(address, summarize(decodeHolders(report)));
-      }),
-    );
-    return { state, holders };
-  } finally {
-    client.close();
-  }
+/** What the helper publishes, when one runs; it is not started for this. Rejects with HelperAbsent. */
+async function askHelper(address: string | null): Promise<HelperState> {
+  // The connection ends with the command, at once; closing it here would only take time.
+  const bus = new QuickBus(addressOf(address));
+  const { name: destination, path, interface: iface } = MANAGER;
+  const properties = { destination, path, interface: 'org.freedesktop.DBus.Properties' };
+  const answer = await within(HELPER_MS, bus.call({ ...properties, member: 'GetAll', strings: [iface] }));
+  if (answer === null) throw helperAbsent(`no answer within ${HELPER_MS / 1000} s`);
+  const state = stateOf(asDict(answer[0]));
+  const holders = new Map<string, HoldersSummary>();
+  await Promise.all(
+    state.cards.filter(mayBeHeld).map(async (card) => {
+      const question = { destination, path, interface: iface, member: 'GetHolders', options: true };
+      const report = await inTime(bus.call({ ...question, strings: [card.address] }));
+      if (report !== null) holders.set(card.address, summarize(decodeHolders(report[0])));
+    }),
+  );
+  return { state, holders };
 }
 
 export function statusOfHelper({ state, holders }: HelperState): StatusDocument {
@@ -125,7 +133,7 @@ export async function ownStatus(
     documents.map(async (document) => {
       const card = look.cards.find((one) => one.id === document.address);
       if (card === undefined || !mayBeHeld(document)) return showCard(document, null);
-      const report = await within(HOLDERS_MS, look.holders(card));
+      const report = await inTime(look.holders(card));
       return showCard(document, report === null ? null : summarize(holdersDocument(card.name, report)));
     }),
   );
@@ -145,12 +153,10 @@ export async function gatherStatus(context: Context): Promise<StatusDocument> {
   const { simulate, bus } = context.options;
   if (simulate !== null) return ownStatus(simulate);
   try {
-    const answer = await askHelper(bus);
-    if (answer !== null) return statusOfHelper(answer);
+    return statusOfHelper(await askHelper(bus));
   } catch (fault) {
     // A helper that does not run is nothing to speak of: it starts when it is needed and leaves when it is not.
     if (!(fault instanceof HandoffError)) throw fault;
-    if (fault.failure !== 'HelperAbsent') return ownStatus(null, [fault.message]);
+    return ownStatus(null, fault.failure === 'HelperAbsent' ? [] : [fault.message]);
   }
-  return ownStatus(null);
 }

@@ -1,8 +1,10 @@
 /** Begins an operation and stays with it to its end. The helper does the work; leaving changes nothing about it. */
 import { FAILURES } from '../../core/src/errors.js';
 import { canAsk, withAgent } from './agent.js';
-import { boxed, type Follower, HelperError, type ManagerClient, type State } from './bus/client.js';
+import { boxed, type Follower, type ManagerClient } from './bus/client.js';
 import { failureNamed } from './bus/decode.js';
+import { HelperError } from './bus/errors.js';
+import type { State } from './bus/state.js';
 import { type Context, type ExitStatus, writeJson } from './context.js';
 import { DOCUMENT_VERSION, type OperationDocument, type ResultDocument } from './documents.js';
 import { type Progress, progressOn } from './progress.js';

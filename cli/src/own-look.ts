@@ -5,7 +5,7 @@
 import { readdirSync } from 'node:fs';
 import { DEFAULT_CONFIG } from '../../core/src/config.js';
 import { type Card, detect } from '../../core/src/detect.js';
-import type { Address, HardwareFacts } from '../../core/src/facts.js';
+import type { HardwareFacts } from '../../core/src/facts.js';
 import {
   countsSayFree,
   type Holder,
@@ -19,9 +19,10 @@ import { type LoadedConfig, loadConfig } from '../../core/src/linux/config-file.
 import { readHardware } from '../../core/src/linux/hardware.js';
 import type { Eyes } from '../../core/src/machine.js';
 import { holdersLine } from '../../core/src/present.js';
-import { type GuestRef, viewOf } from '../../core/src/state.js';
+import { viewOf } from '../../core/src/state.js';
 import { say } from '../../core/src/words.js';
 import type { CardDocument, HolderDocument, HoldersDocument } from './documents.js';
+import type { GuestsSeen } from './eyes.js';
 
 /** Where the helper writes down what it has begun; only root can read more than the names, if even those. */
 const NOTES = '/run/gpu-handoff';
@@ -56,13 +57,13 @@ export class OwnLook {
   /** Looks at this machine, or at the simulated workstation in a directory. */
   static async begin(simulate: string | null): Promise<OwnLook> {
     if (simulate === null) return new OwnLook(readHardware(), await loadConfig(), null, null);
-    const eyes = await eyesOf(simulate);
+    const eyes = await (await import('./eyes.js')).eyesOf(simulate);
     return new OwnLook(eyes.hardware(), { config: DEFAULT_CONFIG, faults: [] }, simulate, eyes);
   }
 
   /** What sees processes and libvirt; loaded only when it is needed, since sysfs alone answers most questions. */
   eyes(): Promise<Eyes> {
-    this.watching ??= eyesOf(this.simulate);
+    this.watching ??= import('./eyes.js').then(({ eyesOf }) => eyesOf(this.simulate));
     return this.watching;
   }
 
@@ -96,20 +97,12 @@ export class OwnLook {
     return this.simulate === null && namesOf(NOTES).includes('journal.json') ? [UNFINISHED] : [];
   }
 
-  /** Cards that guests have, by the processes that have them open; `sure` when every process could be seen. */
-  private async guests(): Promise<{ guests: ReadonlyMap<Address, GuestRef>; sure: boolean }> {
-    const guests = new Map<Address, GuestRef>();
+  /** Cards that guests have; `sure` when every process could be seen. */
+  private async guests(): Promise<GuestsSeen> {
     const away = this.cards.filter(keptForGuests);
-    if (away.length === 0) return { guests, sure: true };
-    const { guestOfProcess } = await import('../../core/src/engine/look.js');
-    const pass = await (await this.eyes()).processes({ numbers: away.flatMap(vfioNumbers), exporters: [] });
-    for (const card of away) {
-      const own = vfioNumbers(card);
-      const process = pass.found.find((one) => one.uses.some((use) => own.includes(use.number)));
-      if (process !== undefined)
-        guests.set(card.id, guestOfProcess(process) ?? { uuid: '', name: process.comm });
-    }
-    return { guests, sure: pass.complete && pass.unseen.length === 0 };
+    if (away.length === 0) return { guests: new Map(), sure: true };
+    const { guestsAmong } = await import('./eyes.js');
+    return guestsAmong(away, await this.eyes());
   }
 
   /** Who holds a card. Reads the processes only where the use counts do not say that nobody can. */
@@ -119,15 +112,6 @@ export class OwnLook {
     const pass = await eyes.processes(holderQuestion([card], this.facts));
     return reportHolders([card], this.facts, pass, this.loaded.config.services, eyes);
   }
-}
-
-async function eyesOf(simulate: string | null): Promise<Eyes> {
-  if (simulate === null) {
-    const { realMachine } = await import('../../core/src/linux/machine.js');
-    return realMachine().eyes;
-  }
-  const { simulatedMachine } = await import('../../core/src/linux/simulated/machine.js');
-  return simulatedMachine(simulate).eyes;
 }
 
 function namesOf(directory: string): string[] {
@@ -140,10 +124,6 @@ function namesOf(directory: string): string[] {
 
 function keptForGuests(card: Card): boolean {
   return card.functions.some((fn) => fn.driver === 'vfio-pci');
-}
-
-function vfioNumbers(card: Card): string[] {
-  return card.functions.flatMap((fn) => fn.nodes.filter((n) => n.kind === 'vfio').map((n) => n.number));
 }
 
 function holderDocument(holder: Holder): HolderDocument {

@@ -1,13 +1,12 @@
 /** The helper as its clients see it: properties, methods, changes. Low-level messages of our own contract. */
 import dbus from 'dbus-next';
 import { MANAGER, METHODS, type MethodName, type MethodSpec } from '../../../core/src/contract.js';
-import { ERROR_PREFIX, type FailureName, failure, HandoffError, reasonOf } from '../../../core/src/errors.js';
-import { sentence } from '../../../core/src/words.js';
-import type { CardDocument, FaultDocument, OperationDocument } from '../documents.js';
-import { decodeCards, decodeFaults, decodeOperation, failureNamed } from './decode.js';
-import { asDict, type Dict, text, unbox } from './unbox.js';
+import { HandoffError, reasonOf } from '../../../core/src/errors.js';
+import { addressOf } from './address.js';
+import { failureOfError, helperAbsent } from './errors.js';
+import { type State, stateOf } from './state.js';
+import { asDict, type Dict, unbox } from './unbox.js';
 
-const SYSTEM_BUS = 'unix:path=/run/dbus/system_bus_socket';
 const DAEMON = {
   destination: 'org.freedesktop.DBus',
   path: '/org/freedesktop/DBus',
@@ -18,50 +17,11 @@ const PROPERTIES_INTERFACE = 'org.freedesktop.DBus.Properties';
 /** How long the bus or a running helper may take to answer a question that needs no authorization. */
 const ANSWER_MS = 25_000;
 
-/** What the helper publishes. */
-export interface State {
-  readonly version: string;
-  readonly cards: readonly CardDocument[];
-  readonly operation: OperationDocument | null;
-  readonly faults: readonly FaultDocument[];
-}
-
-/** A failure that the helper named. Its message is the helper's own sentence. */
-export class HelperError extends HandoffError {
-  constructor(name: FailureName, message: string) {
-    super(name, sentence('error.internal', { why: message }));
-    this.message = message;
-  }
-}
-
-/** The helper cannot be had: not installed, not to be started, or no bus. */
-export function helperAbsent(why: string): HandoffError {
-  return failure('HelperAbsent', 'error.helper-absent', { why });
-}
-
-/** Errors of the bus itself that mean that nobody was there to answer. */
-function absenceOf(name: string, message: string): string | null {
-  const short = name.replace('org.freedesktop.DBus.Error.', '');
-  if (short === 'ServiceUnknown' || short === 'NameHasNoOwner') return 'it is not installed';
-  if (short.startsWith('Spawn.') || name.startsWith('org.freedesktop.systemd1.'))
-    return `it could not be started: ${message}`;
-  if (short === 'NoReply' || short === 'Disconnected' || short === 'TimedOut')
-    return 'it ended before it answered';
-  return null;
-}
-
 /** What was thrown by a call, as a failure with one sentence. */
 function failureOf(fault: unknown): HandoffError {
   if (fault instanceof HandoffError) return fault;
   if (!(fault instanceof dbus.DBusError)) return helperAbsent(reasonOf(fault));
-  const { type, text: message } = fault;
-  if (type.startsWith(ERROR_PREFIX))
-    return new HelperError(failureNamed(type.slice(ERROR_PREFIX.length)), message);
-  const absence = absenceOf(type, message);
-  if (absence !== null) return helperAbsent(absence);
-  if (type === 'org.freedesktop.DBus.Error.AccessDenied')
-    return new HelperError('NotAuthorized', `The bus does not let this user call the helper: ${message}`);
-  return new HelperError('Failed', message);
+  return failureOfError(fault.type, fault.text);
 }
 
 /** The parts of dbus-next's connection that its types do not show. */
@@ -117,7 +77,7 @@ export class ManagerClient {
       const refuse = (fault: unknown): void => reject(helperAbsent(reasonOf(fault)));
       try {
         // Not systemBus(): it takes its address from the environment alone.
-        const busAddress = address ?? process.env.DBUS_SYSTEM_BUS_ADDRESS ?? SYSTEM_BUS;
+        const busAddress = addressOf(address);
         const bus = dbus.sessionBus({ busAddress });
         bus.on('error', refuse);
         const limit = setTimeout(() => refuse(new Error('the bus did not answer')), ANSWER_MS);
@@ -280,15 +240,6 @@ export class ManagerClient {
       this.waiting.delete(reject);
     }
   }
-}
-
-function stateOf(properties: Dict): State {
-  return {
-    version: text(properties, 'Version'),
-    cards: decodeCards(properties.Cards),
-    operation: decodeOperation(properties.Operation),
-    faults: decodeFaults(properties.Faults),
-  };
 }
 
 /** The options of a call, boxed as the contract wants them. */

@@ -1,7 +1,8 @@
 /** `gpu-handoff watch`: shows what changes until it is interrupted. */
 import { HandoffError } from '../../../core/src/errors.js';
-import { ManagerClient, type State } from '../bus/client.js';
+import { ManagerClient } from '../bus/client.js';
 import { decodeHolders } from '../bus/decode.js';
+import type { State } from '../bus/state.js';
 import type { Context, ExitStatus } from '../context.js';
 import type { HoldersSummary, StatusDocument } from '../documents.js';
 import { mayBeHeld, ownStatus, statusOfHelper, summarize } from '../gather.js';
