@@ -1,5 +1,6 @@
-/** The connection to the bus. dbus-next 0.10.2, with one of its faults kept from killing the helper. */
+/** The connection to the bus. dbus-next 0.10.2, with a gate before its parser. */
 import dbus from 'dbus-next';
+import { Gate } from './gate.js';
 
 export type Bus = dbus.MessageBus;
 export const { Message, Variant, MessageFlag, MessageType, RequestNameReply, NameFlag } = dbus;
@@ -7,37 +8,38 @@ export type Message = dbus.Message;
 
 /** The parts of dbus-next's connection that its types do not show. */
 interface Inner {
-  readonly _connection: NodeJS.EventEmitter & { readonly stream: Listened };
+  readonly _connection: NodeJS.EventEmitter & { readonly stream: Stream };
 }
 
-interface Listened {
-  on: (event: string, heard: (...args: unknown[]) => void) => unknown;
+interface Stream {
+  on: (event: string, heard: () => void) => unknown;
+  read: (size?: number) => Buffer | null;
 }
 
 const SYSTEM_BUS = 'unix:path=/run/dbus/system_bus_socket';
 
 /**
- * dbus-next parses messages inside its stream's `readable` handler, so one message that it cannot read (a
- * descriptor index without descriptors, say) would throw out of the event loop. Each throw has consumed that
- * message, so the handler is called again for the rest.
+ * Puts the gate between the socket and dbus-next's parser, which then reads one message at a time: its 16 bytes and
+ * its rest. So one that it cannot read throws here, and not out of the event loop.
  */
-function keepReading(bus: Bus, complain: (why: unknown) => void): void {
+function guard(bus: Bus, complain: (why: unknown) => void): void {
   const { _connection: connection } = bus as unknown as Inner;
   // The handshake reads lines from the same stream; the handler for messages is added right after `connect`.
   connection.once('connect', () => {
     const { stream } = connection;
     const on = stream.on.bind(stream);
+    const read = stream.read.bind(stream);
     stream.on = (event, heard) => {
       if (event !== 'readable') return on(event, heard);
-      return on(event, (...args: unknown[]) => {
-        for (;;) {
-          try {
-            heard(...args);
-            return;
-          } catch (fault) {
-            complain(fault);
-          }
-        }
+      const passed: Buffer[] = [];
+      // The stream itself reads nothing (0 bytes) to ask the socket for more.
+      stream.read = (size) => (size === 0 ? read(0) : (passed.shift() ?? null));
+      const gate = new Gate((fixed, rest) => {
+        passed.push(fixed, rest);
+        heard();
+      }, complain);
+      return on(event, () => {
+        for (let chunk = read(); chunk !== null; chunk = read()) gate.push(chunk);
       });
     };
   });
@@ -56,7 +58,7 @@ export function connect(
     // Not systemBus(): it takes its address from the environment alone.
     const busAddress = address ?? process.env.DBUS_SYSTEM_BUS_ADDRESS ?? SYSTEM_BUS;
     const bus = dbus.sessionBus({ busAddress });
-    keepReading(bus, complain);
+    guard(bus, complain);
     let connected = false;
     bus.on('error', (fault: unknown) => {
       const code = (fault as { code?: unknown } | null)?.code;
