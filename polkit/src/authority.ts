@@ -71,7 +71,7 @@ export class Polkit implements Authority {
     } catch (fault) {
       throw failure('NotAuthorized', 'error.authority-absent', { why: reasonOf(fault) });
     } finally {
-      if (interactive) this.open.get(caller)?.delete(cancellation);
+      if (interactive) this.forget(caller, cancellation);
     }
     if (!authorized)
       throw failure('NotAuthorized', 'error.not-authorized', { power: say(sentence(`power.${power}`)) });
@@ -81,6 +81,12 @@ export class Polkit implements Authority {
     const ids = this.open.get(caller) ?? new Set();
     ids.add(cancellation);
     this.open.set(caller, ids);
+  }
+
+  private forget(caller: string, cancellation: string): void {
+    const ids = this.open.get(caller);
+    ids?.delete(cancellation);
+    if (ids?.size === 0) this.open.delete(caller);
   }
 
   callerLeft(caller: string): void {

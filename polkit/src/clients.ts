@@ -1,12 +1,14 @@
 /** Who calls, who watches, and when nobody needs the helper any more. */
 import { askBus, type Bus, onNameLost } from './bus.js';
 
-/** Watchers per helper; more are refused. */
-const MOST_WATCHERS = 256;
+/** Watching connections of one user; more are refused, and cost the other users nothing. */
+const MOST_WATCHERS_OF_USER = 64;
 
 export class Clients {
   private readonly bus: Bus;
-  private readonly watchers = new Set<string>();
+  /** Users of the watching connections, by connection. */
+  private readonly watchers = new Map<string, number>();
+  /** Users of all connections that called and are still there. */
   private readonly users = new Map<string, Promise<number>>();
   private readonly left: (caller: string) => void;
 
@@ -14,7 +16,7 @@ export class Clients {
     this.bus = bus;
     this.left = left;
     onNameLost(bus, (name) => {
-      if (this.users.delete(name) || this.watchers.has(name)) this.left(name);
+      if (this.users.delete(name)) this.left(name);
       this.watchers.delete(name);
     });
   }
@@ -26,7 +28,7 @@ export class Clients {
     await askBus(this.bus, 'AddMatch', 's', [rule]);
   }
 
-  /** The Unix user of a caller, as the bus itself knows it from the socket. */
+  /** The Unix user of a caller, as the bus itself knows it from the socket. Rejects when the caller has left. */
   userOf(caller: string): Promise<number> {
     const known = this.users.get(caller);
     if (known !== undefined) return known;
@@ -36,10 +38,13 @@ export class Clients {
     return asked;
   }
 
-  /** Returns false when there are too many already. */
-  watch(caller: string): boolean {
-    if (this.watchers.size >= MOST_WATCHERS && !this.watchers.has(caller)) return false;
-    this.watchers.add(caller);
+  /** Returns false when the user has too many already. */
+  watch(caller: string, uid: number): boolean {
+    // It left while its call was looked at; nobody would ever tell us so again.
+    if (!this.users.has(caller) || this.watchers.has(caller)) return true;
+    const same = [...this.watchers.values()].filter((one) => one === uid);
+    if (same.length >= MOST_WATCHERS_OF_USER) return false;
+    this.watchers.set(caller, uid);
     return true;
   }
 

@@ -12,13 +12,15 @@ import { Service } from './service.js';
 
 declare const GPU_HANDOFF_VERSION: string;
 
-const USAGE = `Usage: gpu-handoff-helper [--bus ADDRESS] [--idle SECONDS] [--simulate DIR [--authority polkit|allow|deny]]
+const USAGE = `Usage: gpu-handoff-helper [--bus ADDRESS] [--idle SECONDS] [--simulate DIR [--pace SCALE]
+                          [--authority polkit|allow|deny]]
 
 The privileged helper of GPU Handoff. The bus starts it by itself.
 
   --bus ADDRESS      a D-Bus address instead of the system bus
   --idle SECONDS     leave after so long without a client
   --simulate DIR     work on a simulated workstation instead of this machine
+  --pace SCALE       with --simulate: how long its steps take, 1 being about a real machine's time (default: 1)
   --authority WHO    with --simulate: who is asked for authorization (default: polkit)
 `;
 
@@ -29,6 +31,7 @@ interface Arguments {
   readonly bus: string | undefined;
   readonly idle: number | undefined;
   readonly simulate: string | undefined;
+  readonly pace: number;
   readonly authority: 'polkit' | 'allow' | 'deny';
 }
 
@@ -46,6 +49,7 @@ function readArguments(argv: readonly string[]): Arguments {
       bus: { type: 'string' },
       idle: { type: 'string' },
       simulate: { type: 'string' },
+      pace: { type: 'string', default: '1' },
       authority: { type: 'string', default: 'polkit' },
       help: { type: 'boolean', short: 'h' },
     },
@@ -61,7 +65,9 @@ function readArguments(argv: readonly string[]): Arguments {
     throw new Error('--authority is for --simulate only; a real machine asks polkit');
   const idle = values.idle === undefined ? undefined : Number(values.idle);
   if (idle !== undefined && !(idle > 0)) throw new Error('--idle is a number of seconds');
-  return { bus: values.bus, idle, simulate: values.simulate, authority };
+  const pace = Number(values.pace);
+  if (!(pace > 0)) throw new Error('--pace is a positive number');
+  return { bus: values.bus, idle, simulate: values.simulate, pace, authority };
 }
 
 interface Workplace {
@@ -71,9 +77,9 @@ interface Workplace {
   readonly flush: () => Promise<void>;
 }
 
-function workplace(simulate: string | undefined): Workplace {
+function workplace(simulate: string | undefined, pace: number): Workplace {
   if (simulate !== undefined) {
-    const simulated = simulatedMachine(simulate, { attends: true, log: stderrLog });
+    const simulated = simulatedMachine(simulate, { attends: true, log: stderrLog, delays: pace });
     return { machine: simulated, simulated, flush: () => Promise.resolve() };
   }
   const machine = realMachine();
@@ -83,20 +89,27 @@ function workplace(simulate: string | undefined): Workplace {
 async function main(): Promise<void> {
   const wanted = readArguments(process.argv.slice(2));
   const { config, faults } = wanted.simulate === undefined ? await loadConfig() : await configFrom('');
-  const { machine, simulated, flush } = workplace(wanted.simulate);
+  const { machine, simulated, flush } = workplace(wanted.simulate, wanted.pace);
   const leave = (status: number): void => {
     flush().finally(() => process.exit(status));
   };
   for (const fault of faults) machine.log.line('warning', `Configuration, line ${fault.line}: ${fault.why}`);
 
-  const complain = (why: unknown): void =>
-    machine.log.line('warning', `A message was dropped: ${reasonOf(why)}`);
+  let service: Service | null = null;
+  let gone = false;
+  const complain = (why: unknown): void => {
+    if (!gone) machine.log.line('warning', `A message was dropped: ${reasonOf(why)}`);
+  };
   const lost = (why: unknown): void => {
+    if (gone) return;
+    gone = true;
     machine.log.line('error', `The bus is gone: ${reasonOf(why)}`);
-    leave(1);
+    setTimeout(() => leave(1), GRACE_MS).unref();
+    // A card half on its way is first brought to one of its two ends.
+    (service?.finish() ?? Promise.resolve()).finally(() => leave(1));
   };
   const bus = await connect(wanted.bus, lost, complain);
-  const service = new Service({
+  const serving = new Service({
     bus,
     machine,
     config: wanted.idle === undefined ? config : { ...config, idleSeconds: wanted.idle },
@@ -107,17 +120,18 @@ async function main(): Promise<void> {
     version: GPU_HANDOFF_VERSION,
     leave: () => leave(0),
   });
+  service = serving;
   if (simulated !== null)
     simulated.onHook = (operation, suboperation, extra, vm) =>
-      service.hook(operation, suboperation, extra, vm);
+      serving.hook(operation, suboperation, extra, vm);
   process.on('SIGTERM', () => {
     setTimeout(() => leave(1), GRACE_MS).unref();
-    service.stop().then(
+    serving.stop().then(
       () => leave(0),
       () => leave(1),
     );
   });
-  await service.start();
+  await serving.start();
 }
 
 main().catch((fault) => {

@@ -14,8 +14,11 @@ import { Inhibitor } from './inhibitor.js';
 import { methodsOf } from './methods.js';
 import { dicts, s, u } from './values.js';
 
-/** How often it is looked whether anybody still needs the helper. */
+/** How often it is looked, at least, whether anybody still needs the helper. */
 const IDLE_LOOK_MS = 5000;
+/** How long the helper, when asked to stop, goes on for calls that are being answered: a dialog can stand for long. */
+const ANSWER_MS = 10_000;
+const ANSWER_LOOK_MS = 20;
 
 export interface ServiceOptions {
   readonly bus: Bus;
@@ -53,27 +56,37 @@ export class Service {
       clients: this.clients,
       parseDomain: options.parseDomain,
     });
-    this.door = new Door(bus, methods, () => this.properties(), warn);
+    this.door = new Door({
+      bus,
+      clients: this.clients,
+      methods,
+      properties: () => this.properties(),
+      complain: warn,
+    });
   }
 
   /** Takes the name and mends what a predecessor left. Rejects when another program owns the name. */
   async start(): Promise<void> {
-    const { bus, machine } = this.options;
+    const { machine } = this.options;
     this.engine.listen(() => this.changed());
     this.door.open();
+    // Only the owner of the name may mend: without it, what looks interrupted may be another helper's work.
+    this.door.shut();
+    await Promise.all([this.takeName(), this.clients.listen()]);
     const mended = this.engine.start();
-    const [reply] = await Promise.all([
-      bus.requestName(MANAGER.name, NameFlag.DO_NOT_QUEUE),
-      this.clients.listen(),
-    ]);
-    if (reply !== RequestNameReply.PRIMARY_OWNER) throw new Error(`another program owns ${MANAGER.name}`);
+    this.door.reopen();
     await mended;
     machine.onChange(() => {
       this.engine
         .refresh()
         .catch((fault) => machine.log.line('warning', `Looking failed: ${reasonOf(fault)}`));
     });
-    setInterval(() => this.leaveWhenIdle(), IDLE_LOOK_MS).unref();
+    this.lookLater();
+  }
+
+  private async takeName(): Promise<void> {
+    const reply = await this.options.bus.requestName(MANAGER.name, NameFlag.DO_NOT_QUEUE);
+    if (reply !== RequestNameReply.PRIMARY_OWNER) throw new Error(`another program owns ${MANAGER.name}`);
   }
 
   /** For a simulated libvirt, which calls our hook as the real one does through its script. */
@@ -81,10 +94,23 @@ export class Service {
     return this.engine.hook({ operation, suboperation, extra, vm });
   }
 
-  /** Resolves when the running operation is over, so that the helper can stop. */
+  /** Resolves when no operation runs any more. */
+  async finish(): Promise<void> {
+    for (;;) {
+      const { operation } = this.engine.published();
+      if (operation === null || operation.state !== 'running') return;
+      await this.engine.settled(operation.id);
+    }
+  }
+
+  /** Resolves when the helper can stop: nothing runs, and nobody who called is left without an answer. */
   async stop(): Promise<void> {
-    const { operation } = this.engine.published();
-    if (operation !== null && operation.state === 'running') await this.engine.settled(operation.id);
+    await this.finish();
+    const end = Date.now() + ANSWER_MS;
+    while (this.door.busy && Date.now() < end) {
+      await new Promise((resolve) => setTimeout(resolve, ANSWER_LOOK_MS));
+      await this.finish();
+    }
   }
 
   private properties(): Properties {
@@ -126,20 +152,47 @@ export class Service {
     }
     if (Object.keys(changed).length === 0) return;
     const body = [MANAGER.interface, changed, []];
-    this.options.bus.send(
-      Message.newSignal(
-        MANAGER.path,
-        'org.freedesktop.DBus.Properties',
-        'PropertiesChanged',
-        'sa{sv}as',
-        body,
-      ),
-    );
+    const { path } = MANAGER;
+    const signal = [path, 'org.freedesktop.DBus.Properties', 'PropertiesChanged', 'sa{sv}as', body] as const;
+    try {
+      this.options.bus.send(Message.newSignal(...signal));
+    } catch (fault) {
+      this.options.machine.log.line('warning', `A change could not be published: ${reasonOf(fault)}`);
+    }
   }
 
-  private leaveWhenIdle(): void {
-    if (this.engine.needed || this.door.busy || this.clients.watching > 0) return;
-    if (Date.now() - this.door.lastCall < this.options.config.idleSeconds * 1000) return;
+  private lookLater(): void {
+    const pause = Math.min(IDLE_LOOK_MS, this.options.config.idleSeconds * 500);
+    setTimeout(() => {
+      this.leaveWhenIdle()
+        .catch((fault) =>
+          this.options.machine.log.line('warning', `Leaving when idle failed: ${reasonOf(fault)}`),
+        )
+        .finally(() => this.lookLater());
+    }, pause).unref();
+  }
+
+  /**
+   * Leaves when nobody needs the helper. The name is given back first: the bus then starts a new helper for whoever
+   * calls from there on, and who called before is heard before the bus confirms it.
+   */
+  private async leaveWhenIdle(): Promise<void> {
+    const { door, engine, clients } = this;
+    if (engine.needed || door.busy || clients.watching > 0) return;
+    if (Date.now() - door.lastCall < this.options.config.idleSeconds * 1000) return;
+    door.shut();
+    await this.options.bus.releaseName(MANAGER.name);
+    if (door.knocking > 0 || engine.needed) {
+      const back = await this.takeName().then(
+        () => true,
+        () => false,
+      );
+      if (back) {
+        door.reopen();
+        return;
+      }
+      // Another helper was started in between. Two must not work on one machine; who called us may call it.
+    }
     this.options.leave();
   }
 }
