@@ -6,8 +6,10 @@ export default defineConfig({
     name: 'bus',
     root: fileURLToPath(new URL('../..', import.meta.url)),
     include: ['test/bus/**/*.test.ts', 'test/engines/**/*.test.ts'],
-    // Builds the Debian tree once, before any test's clock runs.
-    globalSetup: [fileURLToPath(new URL('rig/setup.ts', import.meta.url))],
+    // Builds the Debian tree and dist/ once, before any test’s clock runs.
+    globalSetup: ['rig/setup.ts', 'support-build.ts'].map((name) =>
+      fileURLToPath(new URL(name, import.meta.url)),
+    ),
     pool: 'forks',
     // Each file has daemons of its own; two at a time keep two cores busy.
     maxWorkers: 2,
