@@ -3,7 +3,7 @@
  * (dry run), written to the journal, executed, and undone.
  */
 import type { Config } from './config.js';
-import { type Card, leavesByUnloading, usedByHost } from './detect.js';
+import { type Card, leavesByUnloading, slotOf, usedByHost } from './detect.js';
 import type { Address, DeviceNode, HardwareFacts, PciFunction, VirtualMachine } from './facts.js';
 import { nvidiaStack } from './holders.js';
 import type { Act, MaskedNode } from './machine.js';
@@ -193,6 +193,23 @@ export function mergeMemories(memories: readonly Memory[]): Memory {
   };
 }
 
+/** What is known of some of its cards. Modules, services and nodes belong to no one card and stay. */
+export function sliceMemory(memory: Memory, cards: readonly Address[]): Memory {
+  const slots = cards.map(slotOf);
+  const isOfThese = (address: Address): boolean => slots.indexOf(slotOf(address)) >= 0;
+  return Object.assign({}, memory, {
+    cards: memory.cards.filter((card) => isOfThese(card.id)),
+    functions: memory.functions.filter(isOfThese),
+    home: memory.home.filter((home) => isOfThese(home.address)),
+    autoPower: memory.autoPower.filter(isOfThese),
+  });
+}
+
+/** True where the way back has nothing to do: the cards were kept for guests before anything was done. */
+export function isNothing(memory: Memory): boolean {
+  return memory.home.length === 0 && !memory.assumed;
+}
+
 /** True when no driver of the host has any of its functions: the card left already, or never was here. */
 export function isAway(card: Card): boolean {
   return !card.functions.some(usedByHost);
@@ -263,8 +280,7 @@ export function planHandOff(
   steps.push(
     check('guest-has', sentence('step.guest-has', { vm: name, card }), has, startsVm ? limit : 300000),
   );
-  const known = memory.home.length > 0 || memory.assumed;
-  const begun = known && cards.some(isAway) ? EVERY_STEP : [];
+  const begun = !isNothing(memory) && cards.some(isAway) ? EVERY_STEP : [];
   return { vm: { uuid: vm.uuid, name: vm.name }, memory, steps, begun };
 }
 

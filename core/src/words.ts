@@ -38,6 +38,8 @@ export const WORDS = {
     'The VM “{vm}” has {card} with managed="no", so libvirt would not take it from its driver: set managed="yes".',
   'refuse.vm-running': 'The VM “{vm}” is running already.',
   'refuse.other-vm': '{card} is in use by the VM “{owner}”: shut that VM down first.',
+  'refuse.foreign-guest':
+    '{card} is in use by a program that is no VM of libvirt’s ({holder}): end that program first.',
   'refuse.held': '{card} is held by {holders}: close what holds it, or run “gpu-handoff end-holders”.',
   'refuse.held-kernel':
     'Something in the kernel holds {card} ({modules}) and no process could be found for it: stop what uses it, or see “gpu-handoff holders”.',
@@ -76,16 +78,21 @@ export const WORDS = {
   'fail.command': '{command} failed: {why}',
   'fail.write': 'writing {path} failed: {why}',
   'fail.cancelled': 'It was cancelled; everything is as it was.',
+  'fail.cancelled-asked':
+    'It was cancelled, but the VM “{vm}” was asked to shut down already and may still do so.',
+  'fail.cancelled-ending': 'It was cancelled; what was ended by then stays ended.',
   'fail.guest-not-seen': 'The VM “{vm}” did not take the card within {seconds} s.',
   'fail.guest-gave-back': 'libvirt gave the card back before the VM “{vm}” had started.',
   'fail.guest-start': 'libvirt could not start the VM “{vm}”: {why}',
   'fail.guest-stays':
     'The VM “{vm}” did not shut down within {seconds} s: shut it down inside the guest, or force it off.',
   'fail.host-not-seen': '{card} did not come back to its driver {driver} within {seconds} s.',
+  'fail.no-driver': 'No driver of the host took {card} within {seconds} s: see that its driver is installed.',
   'fail.came-back': '{holder} ended, but {again} holds {card} now.',
   'fail.would-not-end': '{holder} did not end, even when forced.',
   'fail.refused-to-close': '{holder} did not close within {seconds} s: save your work there, or force it.',
   'fail.return': 'The card could not be brought back completely: {why}',
+  'fail.and-return': '{reason} Besides, the card could not be brought back completely: {why}',
   'stuck.child': '{what} does not return (it hangs inside the kernel since {seconds} s): reboot needed.',
   'stuck.cause': 'the step “{what}” hangs inside the kernel.',
   'fail.helper-restarted': 'The helper was restarted in the middle, and {card} was brought back to the host.',

@@ -1,11 +1,10 @@
 /** Ends what holds a card: politely first, by force only where that was asked for. */
 import type { Power } from '../contract.js';
-import { failure, type HandoffError } from '../errors.js';
+import { failure, type HandoffError, reasonOf } from '../errors.js';
 import type { Address } from '../facts.js';
 import { type Holder, type HolderReport, inTheWay, nameHolder, nameHolders } from '../holders.js';
-import { ActError } from '../machine.js';
 import type { StepView } from '../operation.js';
-import { printable, say, sentence } from '../words.js';
+import { printable, type Sentence, say, sentence } from '../words.js';
 import { lookForHolders } from './look.js';
 import type { Run, Workshop } from './workshop.js';
 
@@ -49,22 +48,17 @@ export async function endHolders(
   const report = await everyHolder(workshop, id);
   const chosen = choose(report, ids);
   refuseWrongChoice(workshop, id, report, chosen, ids, options, operation.uid);
-  operation.steps = chosen.map((holder): StepView => {
-    const key = holder.owner.kind === 'service' ? 'step.end-service' : 'step.end-process';
-    return {
-      id: holder.id,
-      title: sentence(key, { holder: nameHolder(holder) }),
-      state: 'waiting',
-      sentence: null,
-    };
-  });
+  operation.steps = chosen.map(
+    (holder): StepView => ({ id: holder.id, title: titleOf(holder), state: 'waiting', sentence: null }),
+  );
   operation.cancellable = true;
   workshop.publish();
 
   let first: HandoffError | null = null;
   for (const holder of chosen) {
     const view = operation.steps.filter((one) => one.id === holder.id)[0];
-    if (run.cancelRequested) throw failure('Cancelled', 'fail.cancelled');
+    if (run.cancelRequested)
+      throw failure('Cancelled', holder === chosen[0] ? 'fail.cancelled' : 'fail.cancelled-ending');
     if (view !== undefined) view.state = 'running';
     workshop.publish();
     const failed = await endOne(workshop, holder, options);
@@ -134,24 +128,32 @@ async function endOne(workshop: Workshop, holder: Holder, options: EndOptions): 
   const { config } = workshop;
   const politeMs = config.endHolderSeconds * 1000;
   const named = nameHolder(holder);
-  const { pid, startTicks } = holder;
+  const { pid, startTicks, owner } = holder;
+  const refused = (): HandoffError =>
+    failure('Failed', 'fail.refused-to-close', { holder: named, seconds: config.endHolderSeconds });
   try {
-    if (holder.owner.kind === 'service' && holder.owner.unit !== null) {
-      await hands.perform({ do: 'stop-services', units: [holder.owner.unit] }, config.stepSeconds * 1000);
-      return null;
+    if (owner.kind === 'service' && owner.unit !== null) {
+      await hands.perform({ do: 'stop-services', units: [owner.unit] }, config.stepSeconds * 1000);
+      return (await isGone(workshop, holder, politeMs)) ? null : refused();
     }
     await hands.perform({ do: 'signal-process', pid, startTicks, signal: 'TERM' }, 5000);
     if (await isGone(workshop, holder, politeMs)) return null;
-    if (!options.force)
-      return failure('Failed', 'fail.refused-to-close', { holder: named, seconds: config.endHolderSeconds });
+    if (!options.force) return refused();
     await hands.perform({ do: 'signal-process', pid, startTicks, signal: 'KILL' }, 5000);
     if (await isGone(workshop, holder, KILL_MS)) return null;
     return failure('Stuck', 'fail.would-not-end', { holder: named });
   } catch (fault) {
-    if (fault instanceof ActError && fault.fault === 'gone') return null;
-    const why = fault instanceof Error ? fault.message : String(fault);
-    return failure('Failed', 'fail.step', { step: `End ${named}`, why });
+    // A unit may be gone while its process is not.
+    if (workshop.machine.eyes.startTicks(pid) !== startTicks) return null;
+    return failure('Failed', 'fail.step', { step: say(titleOf(holder)), why: reasonOf(fault) });
   }
+}
+
+function titleOf(holder: Holder): Sentence {
+  const values = { holder: nameHolder(holder) };
+  return holder.owner.kind === 'service'
+    ? sentence('step.end-service', values)
+    : sentence('step.end-process', values);
 }
 
 /** An app that a supervisor starts again would be found only by the next hand-off; say it now. */

@@ -10,12 +10,13 @@ import type { Address, VirtualMachine } from '../facts.js';
 import type { HolderReport } from '../holders.js';
 import { ActError, type Machine } from '../machine.js';
 import type { Operation, OperationKind } from '../operation.js';
-import { assume } from '../plan.js';
+import { assume, isNothing } from '../plan.js';
 import type { CardView, GuestRef } from '../state.js';
 import { printable, type Sentence, say, sentence } from '../words.js';
 import { choose, type EndOptions, endHolders, everyHolder, powerToEnd } from './end-holders.js';
 import { handOff, type Intention, intend } from './hand-off.js';
 import { needsMending, recover } from './recover.js';
+import { asHandoffError } from './runner.js';
 import { type Away, locate, takeBack } from './take-back.js';
 import { type Run, Workshop } from './workshop.js';
 
@@ -181,12 +182,16 @@ export class Engine {
       });
     }
     run.cancelRequested = true;
+    run.wake();
   }
 
   /** Resolves when the operation with this id is over. */
   async settled(id: string): Promise<Operation> {
     const run = this.workshop.run;
-    if (run !== null && run.operation.id === id) await run.over;
+    if (run !== null && run.operation.id === id) {
+      await run.over;
+      return run.operation;
+    }
     const operation = this.workshop.operation;
     if (operation === null || operation.id !== id)
       throw failure('NoSuchOperation', 'error.no-such-operation', { operation: printable(id, 40) });
@@ -238,25 +243,48 @@ export class Engine {
     if (current !== null && current.operation.vm?.uuid === vm.uuid) {
       // The running operation goes on by itself; libvirt waits only for one that it started itself.
       current.released = true;
-      if (current.origin === 'hook' && current.operation.kind === 'hand-off') await current.over;
+      current.wake();
+      if (current.origin !== 'hook' || current.operation.kind !== 'hand-off') return;
+      await current.over;
+      await current.homecoming;
       return;
     }
-    if (!this.workshop.held.has(vm.uuid)) return;
-    await this.waitForSlot();
-    const held = this.workshop.held.get(vm.uuid);
-    if (held === undefined) return;
-    const away: Away = { vm: held.vm, memory: held.memory, guest: false };
-    await this.beginTakeBack(away, { force: false }, 0, 'hook').over;
+    // libvirt waits only so long; the cards come home all the same, as soon as nothing else runs.
+    await Promise.race([this.bringHome(vm.uuid), this.workshop.machine.clock.sleep(HOOK_PATIENCE_MS)]);
+  }
+
+  /** Brings the cards of a VM that has ended home, when nothing else runs any more. */
+  private async bringHome(uuid: string): Promise<void> {
+    const { workshop } = this;
+    try {
+      while (workshop.run !== null) await workshop.run.over;
+      const held = workshop.held.get(uuid);
+      if (held === undefined) return;
+      const ids = held.memory.cards.map((card) => card.id);
+      await workshop.look();
+      // It may have been started again in the meantime.
+      if (ids.some((id) => workshop.guests.has(id) || workshop.stuck.has(id))) return;
+      if (workshop.run !== null) return await this.bringHome(uuid);
+      if (isNothing(held.memory)) {
+        workshop.letGo(ids);
+        workshop.publish();
+        return;
+      }
+      const away: Away = { vm: held.vm, memory: held.memory, guest: false };
+      await this.beginTakeBack(away, { force: false }, 0, 'hook').over;
+    } catch (fault) {
+      workshop.machine.log.line('error', `Could not bring the cards home: ${reasonOf(fault)}`);
+    }
   }
 
   /** libvirt's daemon was restarted and finds a running guest: what it has is its own, remembered or not. */
   private async hookReconnect(vm: VirtualMachine): Promise<void> {
     const { workshop } = this;
-    if (workshop.run !== null) return;
-    await workshop.refresh();
-    const cards = cardsOf(vm, workshop.cards).filter((card) => workshop.guests.has(card.id));
-    if (cards.length === 0 || workshop.held.has(vm.uuid)) return;
-    workshop.keep({ uuid: vm.uuid, name: vm.name }, assume(cards, workshop.facts));
+    if (workshop.run?.operation.vm?.uuid === vm.uuid) return;
+    await workshop.look();
+    const cards = cardsOf(vm, workshop.cards).filter((card) => workshop.isWith(card.id, vm.uuid));
+    if (cards.length > 0 && !workshop.held.has(vm.uuid))
+      workshop.keep({ uuid: vm.uuid, name: vm.name }, assume(cards, workshop.facts));
     workshop.publish();
   }
 
@@ -325,6 +353,8 @@ export class Engine {
       origin,
       over: Promise.resolve(),
       prepared: () => {},
+      wake: () => {},
+      homecoming: Promise.resolve(),
     };
     workshop.run = run;
     workshop.operation = operation;
@@ -348,6 +378,12 @@ export class Engine {
     } catch (fault) {
       failed = failed ?? asHandoffError(fault);
     }
+    const { vm } = operation;
+    const lost =
+      operation.kind === 'hand-off' &&
+      failed === null &&
+      (run.released || !operation.cards.every((id) => workshop.isWith(id, vm?.uuid ?? '')));
+    if (lost) failed = failure('Failed', 'fail.guest-gave-back', { vm: printable(vm?.name ?? '') });
     workshop.run = null;
     operation.cancellable = false;
     operation.endedAt = workshop.machine.clock.now();
@@ -357,6 +393,7 @@ export class Engine {
     const text = failed === null ? `Done: ${say(operation.title)}` : `Failed: ${failed.message}`;
     workshop.machine.log.line(failed === null ? 'info' : 'warning', text, { operation: operation.id });
     workshop.publish();
+    if (lost && vm !== null) run.homecoming = this.bringHome(vm.uuid);
   }
 
   private async listMachines(): Promise<readonly VirtualMachine[]> {
@@ -375,9 +412,4 @@ export class Engine {
     if (found === undefined) throw failure('NoSuchVm', 'refuse.no-such-vm', { vm: printable(wanted) });
     return found;
   }
-}
-
-function asHandoffError(fault: unknown): HandoffError {
-  if (fault instanceof HandoffError) return fault;
-  return failure('Failed', 'error.internal', { why: reasonOf(fault) });
 }

@@ -1,13 +1,23 @@
 /** Host → VM: look, plan, do, and bring everything back when a step fails. */
-import { cardsOf, leavesByUnloading } from '../detect.js';
-import { failure, HandoffError, reasonOf } from '../errors.js';
+import { type Card, cardsOf, leavesByUnloading } from '../detect.js';
+import { failure, HandoffError } from '../errors.js';
 import type { VirtualMachine } from '../facts.js';
 import { type HolderReport, NOBODY } from '../holders.js';
-import { type HandOffPlan, type Memory, planHandOff, planReturn, remember } from '../plan.js';
+import { isUuid } from '../journal.js';
+import {
+  type HandOffPlan,
+  isAway,
+  type Memory,
+  mergeMemories,
+  planHandOff,
+  planReturn,
+  remember,
+  sliceMemory,
+} from '../plan.js';
 import { preflight, type Refusal, refusalByHolders } from '../preflight.js';
-import { printable, say, sentence } from '../words.js';
+import { printable, sentence } from '../words.js';
 import { lookForHolders } from './look.js';
-import { runAll, runSteps, viewsOf } from './runner.js';
+import { asHandoffError, hangingStep, runAll, runSteps, viewsOf, worstOf } from './runner.js';
 import { see } from './see.js';
 import type { Run, Workshop } from './workshop.js';
 
@@ -42,18 +52,20 @@ export async function intend(workshop: Workshop, vm: VirtualMachine, startsVm: b
   return { vm, cards: leaving.map((card) => card.id), refusals, holders, plan };
 }
 
-/** Reads what the way back will need; a card that is away already keeps what was remembered when it left. */
-async function memoryFor(
-  workshop: Workshop,
-  leaving: readonly import('../detect.js').Card[],
-): Promise<Memory> {
+/** Reads what the way back will need; for a card that is away already, what was remembered when it left. */
+async function memoryFor(workshop: Workshop, leaving: readonly Card[]): Promise<Memory> {
   const { machine, config, facts } = workshop;
   const units = leaving.some(leavesByUnloading) ? await machine.eyes.services(config.services) : [];
   const active = units.filter((unit) => unit.active).map((unit) => unit.unit);
-  const memory = remember(leaving, facts, active, (node) => machine.eyes.nodeMode(node));
-  const first = leaving[0];
-  const before = first === undefined ? null : workshop.heldWith(first.id);
-  return memory.home.length === 0 && before !== null ? before.memory : memory;
+  const memories: Memory[] = [];
+  const fresh: Card[] = [];
+  for (const card of leaving) {
+    const before = isAway(card) ? workshop.heldWith(card.id) : null;
+    if (before === null) fresh.push(card);
+    else memories.push(sliceMemory(before.memory, [card.id]));
+  }
+  memories.push(remember(fresh, facts, active, (node) => machine.eyes.nodeMode(node)));
+  return mergeMemories(memories);
 }
 
 /**
@@ -110,8 +122,7 @@ export async function handOff(
   } catch (fault) {
     operation.cancellable = false;
     const reason = await explain(workshop, plan, fault, started);
-    await bringBack(workshop, run, plan, started, reason);
-    throw reason;
+    throw await bringBack(workshop, run, plan, started, reason);
   }
   workshop.keep(plan.vm, memory);
   workshop.removeJournal();
@@ -138,8 +149,7 @@ async function explain(
   fault: unknown,
   started: readonly string[],
 ): Promise<HandoffError> {
-  const failed =
-    fault instanceof HandoffError ? fault : failure('Failed', 'error.internal', { why: reasonOf(fault) });
+  const failed = asHandoffError(fault);
   const last = started[started.length - 1] ?? '';
   if (last === 'start-vm') {
     const vm = printable(plan.vm.name);
@@ -155,31 +165,34 @@ async function explain(
   return refused === null ? failed : new HandoffError('Held', refused.sentence);
 }
 
-/** Undoes what was begun. A card that hangs in the kernel is left alone and marked. */
+/**
+ * Undoes what was begun, and returns how the whole ended: with the reason alone where everything is as it was. A
+ * card that hangs in the kernel is left alone and marked.
+ */
 async function bringBack(
   workshop: Workshop,
   run: Run,
   plan: HandOffPlan,
   started: readonly string[],
   reason: HandoffError,
-): Promise<void> {
+): Promise<HandoffError> {
   const { operation } = run;
   const { memory } = plan;
   const cards = memory.cards.map((card) => card.id);
   workshop.machine.log.line('warning', `Undoing: ${reason.message}`, { operation: operation.id });
   if (reason.failure === 'Stuck') {
-    workshop.markStuck(cards, say(reason.sentence));
+    workshop.markStuck(cards, hangingStep(reason));
     workshop.removeJournal();
-    return;
+    return reason;
   }
   await workshop.refresh();
-  if (cards.every((id) => workshop.guests.has(id))) {
-    // The guest runs with its cards after all: taking them now would pull them from under it.
-    workshop.keep(plan.vm, memory);
+  if (cards.some((id) => workshop.guests.has(id) || workshop.unsure.has(id))) {
+    // A guest has a card after all, or may have: taking it now would pull it from under it.
+    keepForOwner(workshop, plan);
     workshop.removeJournal();
-    return;
+    return reason;
   }
-  const steps = planReturn(memory, workshop.facts, workshop.config, started);
+  const steps = planReturn(memory, workshop.facts, workshop.config, plan.begun.concat(started));
   operation.steps = operation.steps.concat(viewsOf(steps));
   const failures = await runAll(
     {
@@ -192,11 +205,26 @@ async function bringBack(
     },
     steps,
   );
-  for (const view of operation.steps) {
-    if (started.indexOf(view.id) >= 0 && view.state === 'done') view.state = 'undone';
-  }
-  const worst = failures.filter((one) => one.failure === 'Stuck')[0];
-  if (worst !== undefined) workshop.markStuck(cards, say(worst.sentence));
-  else if (failures.length > 0) workshop.keep(plan.vm, memory);
+  const worst = worstOf(failures);
+  if (worst === null) {
+    for (const view of operation.steps)
+      if (started.indexOf(view.id) >= 0 && view.state === 'done') view.state = 'undone';
+    workshop.letGo(cards);
+  } else if (worst.failure === 'Stuck') workshop.markStuck(cards, hangingStep(worst));
+  // The way back is known still, for a second attempt.
+  else workshop.keep(plan.vm, memory);
   workshop.removeJournal();
+  if (worst === null) return reason;
+  const values = { reason: reason.message, why: worst.message };
+  return failure(worst.failure === 'Stuck' ? 'Stuck' : 'Failed', 'fail.and-return', values);
+}
+
+/** Writes the way back down under the VM that has the cards, which may be another than the one meant. */
+function keepForOwner(workshop: Workshop, plan: HandOffPlan): void {
+  const { memory, vm } = plan;
+  const other = memory.cards
+    .map((card) => workshop.guestRefs().get(card.id))
+    .filter((ref) => ref !== undefined && isUuid(ref.uuid) && ref.uuid !== vm.uuid)[0];
+  if (other === undefined) workshop.keep(vm, memory);
+  else if (!workshop.held.has(other.uuid)) workshop.keep(other, memory);
 }

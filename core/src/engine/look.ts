@@ -1,10 +1,11 @@
 /** Looks that need more than sysfs: who holds cards, and which guest has them. */
 import type { Card } from '../detect.js';
-import type { Address, HardwareFacts, ProcessUse } from '../facts.js';
+import type { Address, HardwareFacts, PassResult, ProcessUse } from '../facts.js';
 import { countsSayFree, type HolderReport, holderQuestion, NOBODY, reportHolders } from '../holders.js';
 import { isUuid } from '../journal.js';
 import type { Machine } from '../machine.js';
 import type { GuestRef } from '../state.js';
+import { type Sentence, sentence } from '../words.js';
 
 /** Who holds these cards. No pass is made when the use counts prove that nobody can. */
 export async function lookForHolders(
@@ -26,6 +27,17 @@ export interface GuestProcess {
   readonly vm: GuestRef | null;
 }
 
+/** Which guests have cards, as far as could be seen. */
+export interface GuestLook {
+  readonly guests: Map<Address, GuestProcess>;
+  /** Cards on vfio-pci of which it could not be seen whether a guest has them, and why. */
+  readonly unsure: Map<Address, Sentence>;
+}
+
+export function isOnVfio(card: Card): boolean {
+  return card.functions.some((fn) => fn.driver === 'vfio-pci');
+}
+
 function vfioNumbers(card: Card): string[] {
   const numbers: string[] = [];
   for (const fn of card.functions)
@@ -43,21 +55,26 @@ export function guestOfProcess(use: ProcessUse): GuestRef | null {
   return { uuid, name: guest?.[1]?.replace(/,,/g, ',') ?? uuid };
 }
 
+function whyUnsure(pass: PassResult): Sentence | null {
+  if (!pass.complete) return sentence('holders.cut-short');
+  return pass.unseen.length > 0 ? sentence('holders.partly', { count: pass.unseen.length }) : null;
+}
+
 /** By card, the guest process that has it open now. Only cards on vfio-pci can be with a guest. */
-export async function lookForGuests(
-  machine: Machine,
-  cards: readonly Card[],
-): Promise<ReadonlyMap<Address, GuestProcess>> {
-  const found = new Map<Address, GuestProcess>();
-  const away = cards.filter((card) => card.functions.some((fn) => fn.driver === 'vfio-pci'));
+export async function lookForGuests(machine: Machine, cards: readonly Card[]): Promise<GuestLook> {
+  const guests = new Map<Address, GuestProcess>();
+  const unsure = new Map<Address, Sentence>();
+  const away = cards.filter(isOnVfio);
   const numbers = away.reduce<string[]>((all, card) => all.concat(vfioNumbers(card)), []);
-  if (numbers.length === 0) return found;
+  if (numbers.length === 0) return { guests, unsure };
   const pass = await machine.eyes.processes({ numbers, exporters: [] });
+  const why = whyUnsure(pass);
   for (const card of away) {
     const own = vfioNumbers(card);
     const use = pass.found.filter((one) => one.uses.some((u) => own.indexOf(u.number) >= 0))[0];
     if (use !== undefined)
-      found.set(card.id, { pid: use.pid, startTicks: use.startTicks, vm: guestOfProcess(use) });
+      guests.set(card.id, { pid: use.pid, startTicks: use.startTicks, vm: guestOfProcess(use) });
+    else if (why !== null) unsure.set(card.id, why);
   }
-  return found;
+  return { guests, unsure };
 }

@@ -51,6 +51,7 @@ export async function runSteps(context: RunContext, steps: readonly Step[]): Pro
     if (view !== undefined) view.state = 'running';
     context.publish();
     const fields = { operation: operation.id, step: step.id };
+    const begun = machine.clock.now();
     try {
       if ('act' in step.task) await machine.hands.perform(step.task.act, step.limitMs);
       else await context.see(step.task.check, step);
@@ -65,27 +66,48 @@ export async function runSteps(context: RunContext, steps: readonly Step[]): Pro
       throw failed;
     }
     if (view !== undefined) view.state = 'done';
-    machine.log.line('info', `${say(step.title)}: done`, fields);
+    const milliseconds = String(machine.clock.now() - begun);
+    machine.log.line('info', `${say(step.title)}: done`, Object.assign({ milliseconds }, fields));
     context.publish();
   }
 }
 
 /**
  * Runs steps of a way back: each is tried even when an earlier one failed, since a service is worth starting also
- * when a module would not load. Returns the failures.
+ * when a module would not load; but not one that would do harm then. Returns the failures.
  */
 export async function runAll(context: RunContext, steps: readonly Step[]): Promise<HandoffError[]> {
   const failures: HandoffError[] = [];
+  const failed: string[] = [];
   for (const step of steps) {
+    if (step.after?.some((id) => failed.indexOf(id) >= 0)) {
+      failed.push(step.id);
+      continue;
+    }
     try {
       await runSteps(context, [step]);
     } catch (fault) {
-      const failed =
-        fault instanceof HandoffError ? fault : failure('Failed', 'error.internal', { why: reasonOf(fault) });
-      failures.push(failed);
+      failed.push(step.id);
+      failures.push(asHandoffError(fault));
       // Nothing more may touch a card whose driver hangs in the kernel.
-      if (failed.failure === 'Stuck') break;
+      if (failures[failures.length - 1]?.failure === 'Stuck') break;
     }
   }
   return failures;
+}
+
+/** The failure that matters most: one that only a reboot mends, else the first. */
+export function worstOf(failures: readonly HandoffError[]): HandoffError | null {
+  return failures.filter((one) => one.failure === 'Stuck')[0] ?? failures[0] ?? null;
+}
+
+/** The step that hangs, for the note that is kept until the next boot. */
+export function hangingStep(failed: HandoffError): string {
+  return failed.sentence.values.what ?? failed.message;
+}
+
+/** Whatever was thrown, as a failure with a sentence. */
+export function asHandoffError(fault: unknown): HandoffError {
+  if (fault instanceof HandoffError) return fault;
+  return failure('Failed', 'error.internal', { why: reasonOf(fault) });
 }

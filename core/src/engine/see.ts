@@ -1,5 +1,5 @@
 /** The questions that steps ask of the machine: each waits until it is true, and fails after its time limit. */
-import type { Card } from '../detect.js';
+import { type Card, usedByHost } from '../detect.js';
 import { failure, HandoffError } from '../errors.js';
 import type { Address, DeviceNode } from '../facts.js';
 import type { Check, HomeFunction, Step } from '../plan.js';
@@ -15,15 +15,26 @@ function chosen(workshop: Workshop, ids: readonly Address[]): Card[] {
   return workshop.lookAtHardware().filter((card) => ids.indexOf(card.id) >= 0);
 }
 
-/** Asks again and again, at growing intervals up to a second, until the answer is true or the limit is over. */
-async function until(workshop: Workshop, limitMs: number, answer: () => Promise<boolean>): Promise<boolean> {
+/**
+ * Asks again and again, at growing intervals up to a second, until the answer is true or the limit is over. It asks
+ * at once when libvirt or the user has said something (`run.wake`).
+ */
+async function until(
+  workshop: Workshop,
+  run: Run,
+  limitMs: number,
+  answer: () => Promise<boolean>,
+): Promise<boolean> {
   const { clock } = workshop.machine;
   const end = clock.now() + limitMs;
   let pause = 50;
   for (;;) {
     if (await answer()) return true;
     if (clock.now() >= end) return false;
-    await clock.sleep(pause);
+    const woken = new Promise<void>((resolve) => {
+      run.wake = resolve;
+    });
+    await Promise.race([clock.sleep(pause), woken]);
     pause = Math.min(1000, pause * 1.5);
   }
 }
@@ -36,14 +47,19 @@ async function seeNobodyHolds(workshop: Workshop, ids: readonly Address[]): Prom
   if (refused !== null) throw new HandoffError(refused.failure, refused.sentence);
 }
 
-async function seeGuestHas(workshop: Workshop, run: Run, step: Step, ids: readonly Address[]): Promise<void> {
+async function seeGuestHas(
+  workshop: Workshop,
+  run: Run,
+  step: Step,
+  ids: readonly Address[],
+  uuid: string,
+): Promise<void> {
   const vm = printable(run.operation.vm?.name ?? '');
-  const seen = await until(workshop, step.limitMs, async () => {
+  const seen = await until(workshop, run, step.limitMs, async () => {
     if (run.released) throw failure('Failed', 'fail.guest-gave-back', { vm });
-    const cards = chosen(workshop, ids);
-    if (!cards.every((card) => card.main.driver === 'vfio-pci')) return false;
-    workshop.guests = await lookForGuests(workshop.machine, workshop.cards);
-    return ids.every((id) => workshop.guests.has(id));
+    if (!chosen(workshop, ids).every((card) => card.main.driver === 'vfio-pci')) return false;
+    await workshop.look();
+    return ids.every((id) => workshop.isWith(id, uuid));
   });
   if (!seen) {
     const seconds = Math.round(step.limitMs / 1000);
@@ -58,8 +74,9 @@ async function seeGuestGone(
   ids: readonly Address[],
 ): Promise<void> {
   const { clock, eyes } = workshop.machine;
+  const begun = clock.now();
   let goneSince: number | null = null;
-  const seen = await until(workshop, step.limitMs + GIVE_BACK_MS, async () => {
+  const seen = await until(workshop, run, step.limitMs + GIVE_BACK_MS, async () => {
     if (run.released) return true;
     const cards = chosen(workshop, ids);
     if (cards.every((card) => card.functions.every((fn) => fn.driver !== 'vfio-pci'))) return true;
@@ -67,22 +84,26 @@ async function seeGuestGone(
       const guest = workshop.guests.get(id);
       return guest !== undefined && eyes.startTicks(guest.pid) === guest.startTicks;
     });
-    if (run.cancelRequested && alive) throw failure('Cancelled', 'fail.cancelled');
+    if (run.cancelRequested && alive) throw failure('Cancelled', 'fail.cancelled-asked', { vm: nameOf(run) });
     if (alive) {
-      if (clock.now() > run.operation.startedAt + step.limitMs) throw stays(run, step);
+      if (clock.now() > begun + step.limitMs) throw stays(run, step);
       return false;
     }
     // libvirt gives the functions back a moment after QEMU has ended; a stopped libvirtd never does.
     goneSince = goneSince ?? clock.now();
     if (clock.now() - goneSince < GIVE_BACK_MS) return false;
-    return (await lookForGuests(workshop.machine, workshop.cards)).size === 0;
+    const { guests, unsure } = await lookForGuests(workshop.machine, cards);
+    return guests.size === 0 && unsure.size === 0;
   });
   if (!seen) throw stays(run, step);
 }
 
+function nameOf(run: Run): string {
+  return printable(run.operation.vm?.name ?? '');
+}
+
 function stays(run: Run, step: Step): HandoffError {
-  const vm = printable(run.operation.vm?.name ?? '');
-  return failure('Failed', 'fail.guest-stays', { vm, seconds: Math.round(step.limitMs / 1000) });
+  return failure('Failed', 'fail.guest-stays', { vm: nameOf(run), seconds: Math.round(step.limitMs / 1000) });
 }
 
 function isHome(workshop: Workshop, home: HomeFunction): boolean {
@@ -99,18 +120,26 @@ function isOpenToUsers(workshop: Workshop, node: DeviceNode): boolean {
   return workshop.machine.eyes.nodeMode(node) !== UNTOUCHED_BY_UDEV;
 }
 
-async function seeHostHas(workshop: Workshop, step: Step, home: readonly HomeFunction[]): Promise<void> {
-  const seen = await until(workshop, step.limitMs, async () => {
+async function seeHostHas(
+  workshop: Workshop,
+  run: Run,
+  step: Step,
+  home: readonly HomeFunction[],
+  any: readonly Address[],
+): Promise<void> {
+  const lacking = (): Card[] =>
+    workshop.cards.filter((card) => any.indexOf(card.id) >= 0 && !usedByHost(card.main));
+  const seen = await until(workshop, run, step.limitMs, async () => {
     workshop.lookAtHardware();
-    return home.every((one) => isHome(workshop, one));
+    return home.every((one) => isHome(workshop, one)) && lacking().length === 0;
   });
   if (seen) return;
   const missing = home.filter((one) => !isHome(workshop, one))[0];
-  throw failure('Failed', 'fail.host-not-seen', {
-    card: missing?.address ?? '',
-    driver: missing?.driver ?? '',
-    seconds: Math.round(step.limitMs / 1000),
-  });
+  const seconds = Math.round(step.limitMs / 1000);
+  if (missing === undefined)
+    throw failure('Failed', 'fail.no-driver', { card: lacking()[0]?.name ?? '', seconds });
+  const { address: card, driver } = missing;
+  throw failure('Failed', 'fail.host-not-seen', { card, driver, seconds });
 }
 
 /** Waits until the check of a step is true on the machine. */
@@ -119,10 +148,10 @@ export async function see(workshop: Workshop, run: Run, check: Check, step: Step
     case 'nobody-holds':
       return seeNobodyHolds(workshop, check.cards);
     case 'guest-has':
-      return seeGuestHas(workshop, run, step, check.cards);
+      return seeGuestHas(workshop, run, step, check.cards, check.uuid);
     case 'guest-gone':
       return seeGuestGone(workshop, run, step, check.cards);
     case 'host-has':
-      return seeHostHas(workshop, step, check.home);
+      return seeHostHas(workshop, run, step, check.home, check.any);
   }
 }

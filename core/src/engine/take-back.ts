@@ -1,12 +1,20 @@
 /** VM → host: the guest leaves, then everything that the hand-off changed is put back. Safe to run twice. */
-
-import type { HandoffError } from '../errors.js';
-import { failure } from '../errors.js';
+import { usedByHost } from '../detect.js';
+import { failure, HandoffError } from '../errors.js';
 import type { Address } from '../facts.js';
-import { assume, EVERY_STEP, type Memory, planGuestLeaves, planReturn, type Step } from '../plan.js';
+import {
+  assume,
+  EVERY_STEP,
+  isNothing,
+  type Memory,
+  planGuestLeaves,
+  planReturn,
+  type Step,
+  sliceMemory,
+} from '../plan.js';
 import type { GuestRef } from '../state.js';
 import { printable, say, sentence } from '../words.js';
-import { type RunContext, runAll, runSteps, viewsOf } from './runner.js';
+import { hangingStep, type RunContext, runAll, runSteps, viewsOf, worstOf } from './runner.js';
 import { see } from './see.js';
 import type { Run, Workshop } from './workshop.js';
 
@@ -18,28 +26,32 @@ export interface Away {
   readonly guest: boolean;
 }
 
-/** Looks where a card is. Rejects when it is at the host already. */
+/** Looks where a card is. Rejects when it is at the host already, or when that could not be seen. */
 export async function locate(workshop: Workshop, id: Address): Promise<Away> {
   await workshop.refresh();
   const card = workshop.cards.filter((one) => one.id === id)[0];
   if (card === undefined) throw failure('NoSuchCard', 'error.no-such-card', { card: printable(id) });
-  const stuck = workshop.stuck.get(id);
-  if (stuck !== undefined) throw failure('Stuck', 'refuse.stuck', stuck.values);
-  const guest = workshop.guestRefs().get(id) ?? null;
+  const stuck = workshop.stuckRefusal(id);
+  if (stuck !== null) throw new HandoffError('Stuck', stuck);
+  const unsure = workshop.unsure.get(id);
+  if (unsure !== undefined)
+    throw failure('Refused', 'refuse.could-not-look', { card: card.name, why: say(unsure) });
+
+  const refs = workshop.guestRefs();
+  const guest = refs.get(id) ?? null;
+  if (guest !== null && guest.uuid === '')
+    throw failure('Refused', 'refuse.foreign-guest', { card: card.name, holder: guest.name });
   const held = workshop.heldWith(id);
-  const driver = card.main.driver;
-  const home = driver !== null && driver !== 'vfio-pci' && driver !== 'pci-stub';
-  if (guest === null && held === null && home)
+  if (guest === null && held === null && usedByHost(card.main))
     throw failure('Refused', 'refuse.not-in-vm', { card: card.name });
-  const ref = held?.vm ?? guest;
-  const together = workshop.cards.filter(
-    (one) => one.id === id || (guest !== null && workshop.guestRefs().get(one.id)?.uuid === guest.uuid),
-  );
-  return {
-    vm: ref !== null && ref.uuid !== '' ? ref : null,
-    memory: held?.memory ?? assume(together, workshop.facts),
-    guest: guest !== null,
-  };
+  // What is with the guest comes back with it; what is not must not be mixed with what is.
+  const isTogether = (other: Address): boolean => refs.get(other)?.uuid === guest?.uuid;
+  if (held !== null && !isNothing(held.memory)) {
+    const ids = held.memory.cards.map((one) => one.id).filter(isTogether);
+    return { vm: guest ?? held.vm, memory: sliceMemory(held.memory, ids), guest: guest !== null };
+  }
+  const cards = workshop.cards.filter((one) => one.id === id || (guest !== null && isTogether(one.id)));
+  return { vm: guest ?? held?.vm ?? null, memory: assume(cards, workshop.facts), guest: guest !== null };
 }
 
 /** Executes a take-back as the running operation. The guest is asked to leave unless libvirt said that it did. */
@@ -65,13 +77,11 @@ export async function takeBack(
   operation.cancellable = leave.length > 0;
   const context = contextOf(workshop, run);
   try {
+    // Nothing is written down yet: when this fails, the guest simply keeps its cards.
     await runSteps(context, leave);
-  } catch (fault) {
-    // The guest keeps the card: the journal of this attempt would only mislead a successor.
-    workshop.removeJournal();
-    throw fault;
+  } finally {
+    operation.cancellable = false;
   }
-  operation.cancellable = false;
   await returnHome(workshop, run, vm, memory, back);
 }
 
@@ -94,30 +104,17 @@ export async function returnHome(
   memory: Memory,
   steps: readonly Step[],
 ): Promise<void> {
-  if (vm !== null)
-    workshop.writeJournal({
-      operation: run.operation.id,
-      kind: 'take-back',
-      vm,
-      memory,
-      started: EVERY_STEP,
-    });
-  const failures = await runAll(contextOf(workshop, run), steps);
-  const fault = worstOf(failures);
-  if (fault?.failure === 'Stuck')
-    workshop.markStuck(
-      memory.cards.map((card) => card.id),
-      say(fault.sentence),
-    );
+  const operation = run.operation.id;
+  const cards = memory.cards.map((card) => card.id);
+  workshop.writeJournal({ operation, kind: 'take-back', vm, memory, started: EVERY_STEP });
+  const fault = worstOf(await runAll(contextOf(workshop, run), steps));
+  if (fault?.failure === 'Stuck') workshop.markStuck(cards, hangingStep(fault));
   // After a failure the claim stays, so that a second attempt still knows the way.
-  if (vm !== null && fault === null) workshop.forget(vm.uuid);
+  if (fault === null || fault.failure === 'Stuck') workshop.letGo(cards);
+  else if (vm !== null && !cards.some((id) => workshop.heldWith(id) !== null)) workshop.keep(vm, memory);
   workshop.removeJournal();
   if (fault !== null) {
     if (fault.failure === 'Stuck') throw fault;
     throw failure('Failed', 'fail.return', { why: fault.message });
   }
-}
-
-function worstOf(failures: readonly HandoffError[]): HandoffError | null {
-  return failures.filter((one) => one.failure === 'Stuck')[0] ?? failures[0] ?? null;
 }

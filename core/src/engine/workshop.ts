@@ -15,11 +15,11 @@ import {
 } from '../journal.js';
 import type { Machine } from '../machine.js';
 import type { Operation } from '../operation.js';
-import type { Memory } from '../plan.js';
+import { type Memory, sliceMemory } from '../plan.js';
 import type { CardView, GuestRef } from '../state.js';
 import { viewOf } from '../state.js';
-import { type Sentence, sentence } from '../words.js';
-import { type GuestProcess, lookForGuests } from './look.js';
+import { type Sentence, say, sentence } from '../words.js';
+import { type GuestProcess, isOnVfio, lookForGuests } from './look.js';
 
 /** A running operation with what only its executor needs. */
 export interface Run {
@@ -35,6 +35,10 @@ export interface Run {
   over: Promise<void>;
   /** Called when the cards are ready for libvirt. */
   prepared: () => void;
+  /** Ends the pause of a step that waits: something has happened that it wants to know at once. */
+  wake: () => void;
+  /** Resolves when cards that were lost at the very end were brought home. */
+  homecoming: Promise<void>;
 }
 
 export class Workshop {
@@ -43,7 +47,10 @@ export class Workshop {
   facts: HardwareFacts;
   cards: readonly Card[];
   guests: ReadonlyMap<Address, GuestProcess> = new Map();
+  /** Cards of which it could not be seen whether a guest has them, and why. */
+  unsure: ReadonlyMap<Address, Sentence> = new Map();
   readonly held = new Map<string, HeldNote>();
+  /** Cards that hang in the kernel, with the cause. */
   readonly stuck = new Map<Address, Sentence>();
   run: Run | null = null;
   /** The running operation, or the last. */
@@ -80,24 +87,41 @@ export class Workshop {
 
   /** Reads sysfs anew and sees which guests have cards. A guest seen before is only checked to be alive. */
   async look(): Promise<void> {
-    const cards = this.lookAtHardware();
-    const away = cards.filter((card) => card.functions.some((fn) => fn.driver === 'vfio-pci'));
-    const known = away.every((card) => {
-      const guest = this.guests.get(card.id);
-      return guest !== undefined && this.machine.eyes.startTicks(guest.pid) === guest.startTicks;
+    const away = this.lookAtHardware().filter(isOnVfio);
+    const alive = new Map<Address, GuestProcess>();
+    for (const { id } of away) {
+      const guest = this.guests.get(id);
+      if (guest !== undefined && this.machine.eyes.startTicks(guest.pid) === guest.startTicks)
+        alive.set(id, guest);
+    }
+    if (away.every((card) => alive.has(card.id))) {
+      this.guests = alive;
+      this.unsure = new Map();
+      return;
+    }
+    const seen = await lookForGuests(this.machine, away);
+    // A guest that is alive and was only not seen this time has its card still.
+    alive.forEach((guest, id) => {
+      if (seen.unsure.delete(id)) seen.guests.set(id, guest);
     });
-    if (!known) this.guests = await lookForGuests(this.machine, cards);
-    else if (away.length === 0) this.guests = new Map();
+    this.guests = seen.guests;
+    this.unsure = seen.unsure;
   }
 
-  /** The guest that has a card: by our own record of ownership, else by QEMU's command line. */
+  /** The guest that has a card: by QEMU's command line, else by our own record of who was given it. */
   guestRefs(): ReadonlyMap<Address, GuestRef> {
     const refs = new Map<Address, GuestRef>();
     this.guests.forEach((guest, card) => {
-      const ref = this.heldWith(card)?.vm ?? guest.vm;
+      const ref = guest.vm ?? this.heldWith(card)?.vm;
       refs.set(card, ref ?? { uuid: '', name: `process ${guest.pid}` });
     });
     return refs;
+  }
+
+  /** True when the guest that has the card is this VM, as far as its process tells. */
+  isWith(card: Address, uuid: string): boolean {
+    const guest = this.guests.get(card);
+    return guest !== undefined && (guest.vm === null || guest.vm.uuid === uuid);
   }
 
   heldWith(card: Address): HeldNote | null {
@@ -118,14 +142,18 @@ export class Workshop {
 
   // Notes
 
+  /** Takes up the notes of this boot and removes all others. Returns the journal of an unfinished operation. */
   loadNotes(): JournalNote | null {
     let journal: JournalNote | null = null;
+    const { bootId } = this.facts;
     this.machine.notes.readAll().forEach((value, name) => {
-      const held = asHeld(value, this.facts.bootId);
-      const stuck = asStuck(value, this.facts.bootId);
-      if (name === JOURNAL) journal = asJournal(value, this.facts.bootId);
-      else if (held !== null && name === heldName(held.vm.uuid)) this.held.set(held.vm.uuid, held);
-      else if (stuck !== null) this.stuck.set(stuck.card, sentence('refuse.stuck', stuckValues(stuck)));
+      const held = asHeld(value, bootId);
+      const stuck = asStuck(value, bootId);
+      if (name === JOURNAL) journal = asJournal(value, bootId);
+      if (name === JOURNAL && journal !== null) return;
+      if (held !== null && name === heldName(held.vm.uuid)) this.held.set(held.vm.uuid, held);
+      else if (stuck !== null && name === stuckName(stuck.card))
+        this.stuck.set(stuck.card, sentence('stuck.cause', { what: stuck.what }));
       else this.machine.notes.remove(name);
     });
     return journal;
@@ -140,34 +168,52 @@ export class Workshop {
     this.machine.notes.remove(JOURNAL);
   }
 
-  /** Writes down that the VM has these cards, and forgets other VMs' claims on them. */
+  /** Writes down that the VM has these cards, and that no other VM has them any more. */
   keep(vm: GuestRef, memory: Memory): void {
-    const cards = memory.cards.map((card) => card.id);
-    this.held.forEach((note, uuid) => {
-      if (uuid !== vm.uuid && note.memory.cards.some((card) => cards.indexOf(card.id) >= 0))
-        this.forget(uuid);
-    });
+    this.letGo(
+      memory.cards.map((card) => card.id),
+      vm.uuid,
+    );
     const note: HeldNote = { version: JOURNAL_VERSION, bootId: this.facts.bootId, vm, memory };
     this.held.set(vm.uuid, note);
     this.machine.notes.write(heldName(vm.uuid), note);
   }
 
-  forget(uuid: string): void {
-    this.held.delete(uuid);
-    this.machine.notes.remove(heldName(uuid));
+  /** These cards are with no VM any more, or with none but `owner`. What is left of a note stays. */
+  letGo(cards: readonly Address[], owner: string | null = null): void {
+    for (const [uuid, note] of Array.from(this.held.entries())) {
+      if (uuid === owner) continue;
+      const left = note.memory.cards.map((card) => card.id).filter((id) => cards.indexOf(id) < 0);
+      if (left.length === note.memory.cards.length) continue;
+      if (left.length === 0) {
+        this.held.delete(uuid);
+        this.machine.notes.remove(heldName(uuid));
+        continue;
+      }
+      const smaller: HeldNote = Object.assign({}, note, { memory: sliceMemory(note.memory, left) });
+      this.held.set(uuid, smaller);
+      this.machine.notes.write(heldName(uuid), smaller);
+    }
   }
 
-  /** Remembers until the next boot that a card hangs in the kernel. */
+  /** Remembers until the next boot that cards hang in the kernel, and in which step. */
   markStuck(cards: readonly Address[], what: string): void {
     for (const id of cards) {
-      const card = this.cards.filter((one) => one.id === id)[0];
       const note: StuckNote = { version: JOURNAL_VERSION, bootId: this.facts.bootId, card: id, what };
-      this.stuck.set(id, sentence('refuse.stuck', { card: card?.name ?? id, why: what }));
-      this.machine.notes.write(`stuck-${id.replace(/[:.]/g, '-')}`, note);
+      this.stuck.set(id, sentence('stuck.cause', { what }));
+      this.machine.notes.write(stuckName(id), note);
     }
+  }
+
+  /** Why a card is left alone until the next boot, as a refusal; null where it is not stuck. */
+  stuckRefusal(id: Address): Sentence | null {
+    const cause = this.stuck.get(id);
+    if (cause === undefined) return null;
+    const name = this.cards.filter((card) => card.id === id)[0]?.name ?? id;
+    return sentence('refuse.stuck', { card: name, why: say(cause) });
   }
 }
 
-function stuckValues(note: StuckNote): { card: string; why: string } {
-  return { card: note.card, why: note.what };
+function stuckName(card: Address): string {
+  return `stuck-${card.replace(/[:.]/g, '-')}`;
 }
