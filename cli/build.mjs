@@ -11,6 +11,7 @@ const source = fileURLToPath(new URL('./src/', import.meta.url));
 /** Parts that main.ts and what it imports load on demand. They are entry points of a build of their own. */
 const PARTS = {
   program: join(source, 'program.ts'),
+  start: join(source, 'start.ts'),
   eyes: join(source, 'eyes.ts'),
   toml: 'toml-eslint-parser',
 };

@@ -42,6 +42,8 @@ export class QuickBus {
     const path = socketPath(address);
     if (path === null) throw helperAbsent('the address of the bus is of no kind that is known');
     this.socket = createConnection({ path });
+    // Whoever waits for an answer waits with a time limit, which keeps the process; the connection need not.
+    this.socket.unref();
     this.socket.on('error', (fault) => this.fail(reasonOf(fault)));
     this.socket.on('close', () => this.fail('the bus closed the connection'));
     this.socket.on('data', (bytes) => this.heard(bytes));
@@ -59,11 +61,6 @@ export class QuickBus {
       this.waiting.set(serial, { resolve, reject });
       this.socket.write(encodeCall(serial, fields));
     });
-  }
-
-  close(): void {
-    this.waiting.clear();
-    this.socket.destroy();
   }
 
   private fail(why: string): void {

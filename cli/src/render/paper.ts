@@ -201,7 +201,7 @@ export class Paper {
   ): string {
     if (this.columns === null)
       return `${lead}${leftStyle(this.plain(left))}: ${rightStyle(this.plain(right))}`;
-    const room = this.columns - widthOf(lead);
+    const room = this.columns - widthOf(this.bare(lead));
     const end = this.fit(right, Math.floor(room * 0.6));
     const begin = this.fit(left, room - widthOf(end) - 2);
     const gap = Math.max(2, room - widthOf(begin) - widthOf(end));

@@ -1,0 +1,117 @@
+import { describe, expect, test } from 'vitest';
+import { editModel } from '../../core/src/linux/simulated/model.js';
+import { command, workstation } from './support-cli.js';
+
+describe('a wrong command line ends with 2 and one sentence', () => {
+  test.each([
+    [['nonsense'], 'Unknown command'],
+    [['statu'], 'Did you mean status'],
+    [['hand-off'], 'Missing required argument'],
+    [['hand-off', 'a', 'b'], 'Too many arguments'],
+    [['status', '--wrong'], 'Unknown option'],
+    [['take-back', '--dryrun'], 'Did you mean --dry-run'],
+    [['completion', 'csh'], 'choose one of bash, zsh, fish'],
+  ])('%j', async (words, says) => {
+    const ran = await command(words);
+    expect(ran.status).toBe(2);
+    expect(ran.out).toBe('');
+    expect(ran.err).toMatch(/^gpu-handoff: [A-Z][^\n]*\.\n$/);
+    expect(ran.err).toContain(says);
+  });
+});
+
+describe('help', () => {
+  const COMMANDS = [
+    'status',
+    'holders',
+    'vms',
+    'hand-off',
+    'take-back',
+    'end-holders',
+    'watch',
+    'doctor',
+    'cancel',
+    'completion',
+  ];
+
+  test.each(COMMANDS)('of %s shows examples', async (name) => {
+    const ran = await command([name, '--help']);
+    expect(ran.status).toBe(0);
+    expect(ran.out).toContain(`Usage: gpu-handoff ${name}`);
+    expect(ran.out).toContain('Examples:');
+  });
+
+  test('names every command, every exit status, and fits 80 columns', async () => {
+    const { out, status } = await command(['--help']);
+    expect(status).toBe(0);
+    for (const name of COMMANDS) expect(out).toContain(`\n  ${name}`);
+    for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
+    expect(out).not.toContain('__complete');
+  });
+
+  test('the version is said', async () => {
+    expect(await command(['--version'])).toMatchObject({ status: 0, err: '' });
+  });
+});
+
+describe('what cannot be done says so by its status', () => {
+  test('no helper: 10 for what only the helper can do', async () => {
+    for (const words of [['hand-off', 'win11'], ['take-back'], ['end-holders'], ['cancel']]) {
+      const ran = await command(words);
+      expect([words, ran.status]).toEqual([words, 10]);
+      expect(ran.err).toContain('The helper did not answer');
+    }
+  });
+
+  test('no such card: 5', async () => {
+    const ran = await command(['holders', 'Voodoo', '--simulate', workstation('laptop')]);
+    expect(ran.status).toBe(5);
+  });
+
+  test('libvirt does not answer: 15', async () => {
+    const dir = workstation('laptop');
+    editModel(dir, 'faults', (faults) => {
+      faults.virsh = { list: 'no connection', connect: 'no connection' };
+    });
+    expect((await command(['vms', '--simulate', dir])).status).toBe(15);
+  });
+});
+
+describe('without the helper', () => {
+  test('status is the default, and needs nobody', async () => {
+    const dir = workstation('laptop');
+    const ran = await command(['--simulate', dir]);
+    expect(ran.status).toBe(0);
+    expect(ran.out).toContain('GeForce RTX 4070 Max-Q / Mobile: In use');
+    expect(ran.out).toContain('Used by 1 app or service: Blender.');
+  });
+
+  test('processes that could not be looked into make nobody free', async () => {
+    const dir = workstation('desktop-amd');
+    editModel(dir, 'faults', (faults) => {
+      faults.unseen = 7;
+    });
+    const ran = await command(['holders', '--simulate', dir]);
+    expect(ran.status).toBe(0);
+    expect(ran.out).toContain('Cannot tell');
+    expect(ran.out).toContain('7 processes could not be looked into');
+  });
+
+  test('a look that was cut short makes nobody free', async () => {
+    const dir = workstation('desktop-amd');
+    editModel(dir, 'faults', (faults) => {
+      faults.passIncomplete = true;
+    });
+    expect((await command(['holders', '--simulate', dir])).out).toContain('Cannot tell');
+    expect((await command(['status', '--simulate', dir])).out).toContain('cut short');
+  });
+
+  test('the doctor says what is missing, and what to do', async () => {
+    const ran = await command(['doctor', '--simulate', workstation('no-iommu')]);
+    expect(ran.status).toBe(1);
+    expect(ran.out).toContain('IOMMU: It is off');
+    expect(ran.out).toContain('intel_iommu=on');
+    const fine = await command(['doctor', '--simulate', workstation('laptop')]);
+    expect([fine.status, fine.out]).toEqual([0, expect.stringContaining('Everything is in order.')]);
+  });
+});
