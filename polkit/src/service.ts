@@ -14,6 +14,8 @@ import { Inhibitor } from './inhibitor.js';
 import { methodsOf } from './methods.js';
 import { dicts, s, u } from './values.js';
 
+/** How long changes are gathered before they are published. */
+const PUBLISH_MS = 50;
 /** How often it is looked, at least, whether anybody still needs the helper. */
 const IDLE_LOOK_MS = 5000;
 /** How long the helper, when asked to stop, goes on for calls that are being answered: a dialog can stand for long. */
@@ -68,12 +70,15 @@ export class Service {
   /** Takes the name and mends what a predecessor left. Rejects when another program owns the name. */
   async start(): Promise<void> {
     const { machine } = this.options;
+    const looked = new Promise<void>((resolve) => this.engine.listen(resolve));
     this.engine.listen(() => this.changed());
     this.door.open();
-    // Only the owner of the name may mend: without it, what looks interrupted may be another helper's work.
     this.door.shut();
+    // Only the owner of the name may mend: without it, what looks interrupted may be another helper's work.
     await Promise.all([this.takeName(), this.clients.listen()]);
     const mended = this.engine.start();
+    // Nothing is told before it was seen, but while something is mended that can be told.
+    await Promise.race([looked, mended]);
     this.door.reopen();
     await mended;
     machine.onChange(() => {
@@ -128,15 +133,15 @@ export class Service {
     };
   }
 
-  /** Several changes of one turn are published as one. */
+  /** Changes that follow each other closely are published as one: nobody reads faster. */
   private changed(): void {
     this.inhibitor.hold(this.engine.switching && !this.options.machine.simulated);
     if (this.publishing) return;
     this.publishing = true;
-    setImmediate(() => {
+    setTimeout(() => {
       this.publishing = false;
       this.publish();
-    });
+    }, PUBLISH_MS);
   }
 
   private publish(): void {

@@ -76,7 +76,7 @@ export async function endHolders(
     workshop.publish();
   }
   if (first !== null) throw first;
-  await seeNothingCameBack(workshop, id, chosen, ids.length === 0);
+  await seeNothingCameBack(workshop, id, report, chosen, ids.length === 0);
 }
 
 function refuseWrongChoice(
@@ -160,23 +160,23 @@ function titleOf(holder: Holder): Sentence {
 async function seeNothingCameBack(
   workshop: Workshop,
   id: Address,
+  before: HolderReport,
   ended: readonly Holder[],
   all: boolean,
 ): Promise<void> {
   const report = await everyHolder(workshop, id);
   const names = ended.map((holder) => holder.process);
-  const again = inTheWay(report).filter((holder) => all || names.indexOf(holder.process) >= 0);
-  const cameBack = again.filter((holder) => !holder.essential && !ended.some((e) => e.id === holder.id));
-  const matter = all ? cameBack : cameBack.filter((holder) => holder.since >= startOf(workshop));
-  if (matter.length === 0) return;
+  const again = inTheWay(report).filter(
+    (holder) =>
+      !holder.essential &&
+      !before.holders.some((one) => one.id === holder.id) &&
+      (all || names.indexOf(holder.process) >= 0),
+  );
+  if (again.length === 0) return;
   const card = workshop.cards.filter((one) => one.id === id)[0]?.name ?? id;
   throw failure('Held', 'fail.came-back', {
     holder: nameHolders(ended),
-    again: nameHolders(matter),
+    again: nameHolders(again),
     card,
   });
-}
-
-function startOf(workshop: Workshop): number {
-  return workshop.operation?.startedAt ?? 0;
 }

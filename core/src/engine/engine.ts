@@ -212,7 +212,9 @@ export class Engine {
   }
 
   private async hookPrepare(vm: VirtualMachine): Promise<void> {
-    if (cardsOf(vm, this.workshop.lookAtHardware()).length === 0) return;
+    // Cards that were not there at the last look may be there now; the preflight looks at all of them anyway.
+    const known = cardsOf(vm, this.workshop.cards);
+    if (known.length === 0 && cardsOf(vm, this.workshop.lookAtHardware()).length === 0) return;
     const current = this.workshop.run;
     // Our own hand-off has prepared the card already and is waiting for libvirt to start the VM.
     if (
@@ -222,16 +224,17 @@ export class Engine {
       !current.operation.cancellable
     )
       return;
-    await this.waitForSlot();
     let prepared: () => void = () => {};
     const ready = new Promise<void>((resolve) => {
       prepared = resolve;
     });
     const title = sentence('operation.hand-off-begin', { vm: printable(vm.name) });
-    const run = this.begin('hand-off', title, 0, 'hook', (r) => {
-      r.prepared = prepared;
-      return handOff(this.workshop, r, () => Promise.resolve(vm));
-    });
+    const run = await this.whenFree(() =>
+      this.begin('hand-off', title, 0, 'hook', (r) => {
+        r.prepared = prepared;
+        return handOff(this.workshop, r, () => Promise.resolve(vm));
+      }),
+    );
     await Promise.race([ready, run.over]);
     const { operation } = run;
     if (operation.state === 'failed' || operation.state === 'cancelled')
@@ -245,16 +248,22 @@ export class Engine {
       current.released = true;
       current.wake();
       if (current.origin !== 'hook' || current.operation.kind !== 'hand-off') return;
-      await current.over;
-      await current.homecoming;
+      const returned = new Promise<void>((resolve) => {
+        current.returned = resolve;
+      });
+      await Promise.race([returned, current.over.then(() => current.homecoming)]);
       return;
     }
-    // libvirt waits only so long; the cards come home all the same, as soon as nothing else runs.
-    await Promise.race([this.bringHome(vm.uuid), this.workshop.machine.clock.sleep(HOOK_PATIENCE_MS)]);
+    // libvirt waits only so long, and not for the last look; the cards come home all the same.
+    const { clock } = this.workshop.machine;
+    await new Promise<void>((resolve) => {
+      this.bringHome(vm.uuid, resolve).then(resolve);
+      clock.sleep(HOOK_PATIENCE_MS).then(resolve);
+    });
   }
 
   /** Brings the cards of a VM that has ended home, when nothing else runs any more. */
-  private async bringHome(uuid: string): Promise<void> {
+  private async bringHome(uuid: string, returned: () => void = () => {}): Promise<void> {
     const { workshop } = this;
     try {
       while (workshop.run !== null) await workshop.run.over;
@@ -264,14 +273,16 @@ export class Engine {
       await workshop.look();
       // It may have been started again in the meantime.
       if (ids.some((id) => workshop.guests.has(id) || workshop.stuck.has(id))) return;
-      if (workshop.run !== null) return await this.bringHome(uuid);
+      if (workshop.run !== null) return await this.bringHome(uuid, returned);
       if (isNothing(held.memory)) {
         workshop.letGo(ids);
         workshop.publish();
         return;
       }
       const away: Away = { vm: held.vm, memory: held.memory, guest: false };
-      await this.beginTakeBack(away, { force: false }, 0, 'hook').over;
+      const run = this.beginTakeBack(away, { force: false }, 0, 'hook');
+      run.returned = returned;
+      await run.over;
     } catch (fault) {
       workshop.machine.log.line('error', `Could not bring the cards home: ${reasonOf(fault)}`);
     }
@@ -296,12 +307,14 @@ export class Engine {
     if (run !== null) throw failure('Busy', 'error.busy', { what: say(run.operation.title) });
   }
 
-  private async waitForSlot(): Promise<void> {
+  /** Begins as soon as nothing else runs; rejects with Busy when that takes too long. */
+  private async whenFree(begin: () => Run): Promise<Run> {
     const { clock } = this.workshop.machine;
     const end = clock.now() + HOOK_PATIENCE_MS;
+    // Several may wait: between the end of one operation and the begin of the next nobody else may get in.
     while (this.workshop.run !== null && clock.now() < end)
-      await Promise.race([this.workshop.run.over, clock.sleep(HOOK_PATIENCE_MS)]);
-    this.refuseWhenBusy();
+      await Promise.race([this.workshop.run.over, clock.sleep(end - clock.now())]);
+    return begin();
   }
 
   private running(id: string): Run {
@@ -353,6 +366,7 @@ export class Engine {
       origin,
       over: Promise.resolve(),
       prepared: () => {},
+      returned: () => {},
       wake: () => {},
       homecoming: Promise.resolve(),
     };

@@ -19,6 +19,7 @@ import { printable, sentence } from '../words.js';
 import { lookForHolders } from './look.js';
 import { asHandoffError, hangingStep, runAll, runSteps, viewsOf, worstOf } from './runner.js';
 import { see } from './see.js';
+import { tellReturned } from './take-back.js';
 import type { Run, Workshop } from './workshop.js';
 
 /** What a hand-off would do, or why it cannot. */
@@ -39,6 +40,9 @@ export async function intend(workshop: Workshop, vm: VirtualMachine, startsVm: b
   const leaving = cardsOf(vm, cards);
   const refusals = preflight(vm, cards, facts, { guests: workshop.guestRefs(), stuck: workshop.stuck });
   let holders = NOBODY;
+  // Asked while the processes are looked at: both take a moment.
+  const services = refusals.length === 0 ? activeServices(workshop, leaving) : Promise.resolve([]);
+  services.catch(() => {});
   if (refusals.length === 0) {
     holders = await lookForHolders(machine, leaving, facts, config.services);
     const held = refusalByHolders(leaving, holders);
@@ -46,17 +50,22 @@ export async function intend(workshop: Workshop, vm: VirtualMachine, startsVm: b
   }
   let plan: HandOffPlan | null = null;
   if (refusals.length === 0) {
-    const memory = await memoryFor(workshop, leaving);
+    const memory = memoryFor(workshop, leaving, await services);
     plan = planHandOff(vm, leaving, facts, memory, config, startsVm);
   }
   return { vm, cards: leaving.map((card) => card.id), refusals, holders, plan };
 }
 
+/** The units that a hand-off of these cards stops, of those that are active now. */
+async function activeServices(workshop: Workshop, leaving: readonly Card[]): Promise<string[]> {
+  if (!leaving.some(leavesByUnloading)) return [];
+  const units = await workshop.machine.eyes.services(workshop.config.services);
+  return units.filter((unit) => unit.active).map((unit) => unit.unit);
+}
+
 /** Reads what the way back will need; for a card that is away already, what was remembered when it left. */
-async function memoryFor(workshop: Workshop, leaving: readonly Card[]): Promise<Memory> {
-  const { machine, config, facts } = workshop;
-  const units = leaving.some(leavesByUnloading) ? await machine.eyes.services(config.services) : [];
-  const active = units.filter((unit) => unit.active).map((unit) => unit.unit);
+function memoryFor(workshop: Workshop, leaving: readonly Card[], active: readonly string[]): Memory {
+  const { machine, facts } = workshop;
   const memories: Memory[] = [];
   const fresh: Card[] = [];
   for (const card of leaving) {
@@ -199,7 +208,7 @@ async function bringBack(
       machine: workshop.machine,
       operation,
       publish: () => workshop.publish(),
-      begin: () => {},
+      begin: (step) => tellReturned(run, step),
       see: (check, step) => see(workshop, run, check, step),
       cancelled: () => false,
     },

@@ -18,6 +18,8 @@ import { hangingStep, type RunContext, runAll, runSteps, viewsOf, worstOf } from
 import { see } from './see.js';
 import type { Run, Workshop } from './workshop.js';
 
+const NVIDIA = 0x10de;
+
 /** Where a card is, as the way back needs it. */
 export interface Away {
   readonly vm: GuestRef | null;
@@ -48,10 +50,29 @@ export async function locate(workshop: Workshop, id: Address): Promise<Away> {
   const isTogether = (other: Address): boolean => refs.get(other)?.uuid === guest?.uuid;
   if (held !== null && !isNothing(held.memory)) {
     const ids = held.memory.cards.map((one) => one.id).filter(isTogether);
-    return { vm: guest ?? held.vm, memory: sliceMemory(held.memory, ids), guest: guest !== null };
+    const memory = sliceMemory(held.memory, ids);
+    refuseBesideGuest(workshop, memory);
+    return { vm: guest ?? held.vm, memory, guest: guest !== null };
   }
   const cards = workshop.cards.filter((one) => one.id === id || (guest !== null && isTogether(one.id)));
-  return { vm: guest ?? held?.vm ?? null, memory: assume(cards, workshop.facts), guest: guest !== null };
+  const memory = assume(cards, workshop.facts);
+  refuseBesideGuest(workshop, memory);
+  return { vm: guest ?? held?.vm ?? null, memory, guest: guest !== null };
+}
+
+/**
+ * NVIDIA's driver would take the other card's first function as soon as libvirt gives that back, while vfio-pci has
+ * its sound still: that can panic the kernel.
+ */
+function refuseBesideGuest(workshop: Workshop, memory: Memory): void {
+  if (memory.modules.length === 0) return;
+  const own = memory.cards.map((card) => card.id);
+  workshop.guestRefs().forEach((vm, id) => {
+    const other = workshop.cards.filter((card) => card.id === id)[0];
+    if (other === undefined || other.main.vendorId !== NVIDIA || own.indexOf(id) >= 0) return;
+    const card = memory.cards.map((one) => one.name).join(', ');
+    throw failure('Refused', 'refuse.beside-guest', { card, other: other.name, vm: printable(vm.name) });
+  });
 }
 
 /** Executes a take-back as the running operation. The guest is asked to leave unless libvirt said that it did. */
@@ -85,12 +106,17 @@ export async function takeBack(
   await returnHome(workshop, run, vm, memory, back);
 }
 
+/** From its last look on, libvirt need not wait for the way back any more. */
+export function tellReturned(run: Run, step: Step): void {
+  if (step.id === 'host-has') run.returned();
+}
+
 function contextOf(workshop: Workshop, run: Run): RunContext {
   return {
     machine: workshop.machine,
     operation: run.operation,
     publish: () => workshop.publish(),
-    begin: () => {},
+    begin: (step) => tellReturned(run, step),
     see: (check, step) => see(workshop, run, check, step),
     cancelled: () => run.cancelRequested && run.operation.cancellable,
   };

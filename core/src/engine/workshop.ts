@@ -35,6 +35,8 @@ export interface Run {
   over: Promise<void>;
   /** Called when the cards are ready for libvirt. */
   prepared: () => void;
+  /** Called when all that brings the cards home is done and it only remains to be seen. */
+  returned: () => void;
   /** Ends the pause of a step that waits: something has happened that it wants to know at once. */
   wake: () => void;
   /** Resolves when cards that were lost at the very end were brought home. */

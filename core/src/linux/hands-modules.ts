@@ -44,13 +44,19 @@ export async function unloadModule(tools: Tools, module: string): Promise<void> 
 /** Loads modules in this order, with what they need; those that are loaded stay as they are. */
 export async function loadModules(tools: Tools, modules: readonly string[]): Promise<void> {
   for (const module of modules) checkName(module);
-  for (const module of modules) {
-    if (existsSync(loadedPath(tools, module))) continue;
-    const result = await tools.run({ program: 'modprobe', args: ['--', module], limitMs: tools.left() });
-    if (result.status === 0) continue;
-    const why = complaintOf(result);
-    throw new ActError('failed', say(sentence('fail.command', { command: `modprobe ${module}`, why })));
-  }
+  const missing = modules.filter((module) => !existsSync(loadedPath(tools, module)));
+  if (missing.length === 0) return;
+  const result = await tools.run({
+    program: 'modprobe',
+    args: ['-a', '--', ...missing],
+    limitMs: tools.left(),
+  });
+  if (result.status === 0) return;
+  const why = complaintOf(result);
+  throw new ActError(
+    'failed',
+    say(sentence('fail.command', { command: `modprobe ${missing.join(' ')}`, why })),
+  );
 }
 
 /** The kernel writes names with underscores, whatever kmod was given. */

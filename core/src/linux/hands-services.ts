@@ -16,11 +16,14 @@ export async function stopServices(tools: Tools, units: readonly string[]): Prom
   if (result.status !== 0 && result.status !== NOT_INSTALLED) throw failed('systemctl stop', result);
 }
 
-/** Starts units, after their counters of starts were set back: systemd refuses after five within ten seconds. */
+/**
+ * Starts units. systemd refuses one that was started five times within ten seconds, which quick swaps do to
+ * nvidia-powerd; its counter is then set back, and it is started once more.
+ */
 export async function startServices(tools: Tools, units: readonly string[]): Promise<void> {
   checkUnits(units);
   if (units.length === 0) return;
-  // Fails where a unit is not loaded, which start will do.
+  if ((await systemctl(tools, ['start', '--', ...units])).status === 0) return;
   await systemctl(tools, ['reset-failed', '--', ...units]);
   const result = await systemctl(tools, ['start', '--', ...units]);
   if (result.status !== 0) throw failed('systemctl start', result);

@@ -38,10 +38,8 @@ export function readHardware(root = '/', ways: HardwareWays = {}): HardwareFacts
       root === '/' ? null : readText(join(functionPath(root, address), 'driver_override')));
   const functions: PciFunction[] = [];
   const drivers = new Set<string>(['nvidia']);
-  for (const address of addressesOfInterest(root)) {
-    const found = readFunction(root, address, override);
-    if (found === null) continue;
-    functions.push(found);
+  for (const [address, identity] of identities(root)) {
+    functions.push(readFunction(root, address, identity, override));
     const module = linkName(join(functionPath(root, address), 'driver/module'));
     if (module !== null) drivers.add(module);
   }
@@ -56,15 +54,54 @@ export function readHardware(root = '/', ways: HardwareWays = {}): HardwareFacts
   };
 }
 
+/** What stays as it is for as long as a device is there. */
+type Identity = Pick<
+  PciFunction,
+  'classCode' | 'vendorId' | 'deviceId' | 'vendorName' | 'deviceName' | 'bootVga' | 'iommuGroup' | 'external'
+>;
+
+interface Inventory {
+  /** The names of all PCI devices: any that comes or goes makes the inventory void. */
+  readonly devices: string;
+  readonly identities: ReadonlyMap<Address, Identity>;
+}
+
+/** Of this machine alone: the helper looks again and again, and most of what there is to read never changes. */
+let inventory: Inventory | null = null;
+
+/** By address, what is of interest: see `addressesOfInterest`. */
+function identities(root: string): ReadonlyMap<Address, Identity> {
+  const names = namesIn(join(root, 'sys/bus/pci/devices'));
+  const devices = names.join(' ');
+  if (root === '/' && inventory?.devices === devices && isSame(inventory)) return inventory.identities;
+  const found = new Map<Address, Identity>();
+  for (const address of addressesOfInterest(root, names)) {
+    const identity = readIdentity(root, address);
+    if (identity !== null) found.set(address, identity);
+  }
+  if (root === '/') inventory = { devices, identities: found };
+  return found;
+}
+
+/** False when another device has taken the place of one between two looks. */
+function isSame(known: Inventory): boolean {
+  for (const [address, { vendorId, deviceId }] of known.identities) {
+    const path = functionPath('/', address);
+    if (readNumber(join(path, 'vendor')) !== vendorId || readNumber(join(path, 'device')) !== deviceId)
+      return false;
+  }
+  return true;
+}
+
 function functionPath(root: string, address: Address): string {
   return join(root, 'sys/bus/pci/devices', address);
 }
 
 /** Every function of a slot with a display function, and what shares an IOMMU group with one of them; sorted. */
-function addressesOfInterest(root: string): Address[] {
+function addressesOfInterest(root: string, names: readonly string[]): Address[] {
   const slots = new Map<string, Address[]>();
   const displays = new Set<string>();
-  for (const address of namesIn(join(root, 'sys/bus/pci/devices'))) {
+  for (const address of names) {
     if (!isAddress(address)) continue;
     const path = functionPath(root, address);
     // A virtual function of SR-IOV looks like a further function of the slot, but is a device of its own.
@@ -93,39 +130,47 @@ function isBridge(root: string, address: Address): boolean {
   return kind === PCI_BRIDGE || (kind === HOST_BRIDGE && linkName(join(path, 'driver')) === null);
 }
 
-function readFunction(
-  root: string,
-  address: Address,
-  override: (address: Address) => string | null,
-): PciFunction | null {
+function readIdentity(root: string, address: Address): Identity | null {
   const path = functionPath(root, address);
   const classCode = readNumber(join(path, 'class'));
   const vendorId = readNumber(join(path, 'vendor'));
   const deviceId = readNumber(join(path, 'device'));
   if (classCode === null || vendorId === null || deviceId === null) return null;
-  const { nodes, connectors } = nodesBelow(path);
   const group = linkName(join(path, 'iommu_group'));
-  if (group !== null) {
-    const groupNode = nodeIn(join(root, 'sys/devices/virtual/vfio', group));
+  return {
+    classCode,
+    vendorId,
+    deviceId,
+    ...pciNames(root, address, vendorId, deviceId),
+    bootVga: readText(join(path, 'boot_vga')) === '1',
+    iommuGroup: group !== null && /^\d+$/.test(group) ? Number(group) : null,
+    external: isExternal(path),
+  };
+}
+
+function readFunction(
+  root: string,
+  address: Address,
+  identity: Identity,
+  override: (address: Address) => string | null,
+): PciFunction {
+  const path = functionPath(root, address);
+  const { nodes, connectors } = nodesBelow(path);
+  if (identity.iommuGroup !== null) {
+    const groupNode = nodeIn(join(root, 'sys/devices/virtual/vfio', String(identity.iommuGroup)));
     if (groupNode !== null) nodes.push(groupNode);
   }
   const card = nodes.find((node) => node.kind === 'card');
   return {
     address,
-    classCode,
-    vendorId,
-    deviceId,
-    ...pciNames(root, address, vendorId, deviceId),
+    ...identity,
     driver: linkName(join(path, 'driver')),
     driverOverride: overrideOf(override(address)),
-    bootVga: readText(join(path, 'boot_vga')) === '1',
-    iommuGroup: group !== null && /^\d+$/.test(group) ? Number(group) : null,
     power: {
       state: readText(join(path, 'power_state')),
       runtime: readText(join(path, 'power/runtime_status')),
       control: readText(join(path, 'power/control')),
     },
-    external: isExternal(path),
     nodes,
     connectors,
     seat: card === undefined ? null : seatOf(root, card.number),
