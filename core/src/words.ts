@@ -40,6 +40,8 @@ export const WORDS = {
   'refuse.other-vm': '{card} is in use by the VM “{owner}”: shut that VM down first.',
   'refuse.foreign-guest':
     '{card} is in use by a program that is no VM of libvirt’s ({holder}): end that program first.',
+  'refuse.beside-guest':
+    'The VM “{vm}” has {other}, and loading NVIDIA’s driver for {card} beside it could crash the machine when that VM ends: shut that VM down first.',
   'refuse.held': '{card} is held by {holders}: close what holds it, or run “gpu-handoff end-holders”.',
   'refuse.held-kernel':
     'Something in the kernel holds {card} ({modules}) and no process could be found for it: stop what uses it, or see “gpu-handoff holders”.',
