@@ -103,9 +103,11 @@ export class Service {
   async finish(): Promise<void> {
     for (;;) {
       const { operation } = this.engine.published();
-      if (operation === null || operation.state !== 'running') return;
+      if (operation === null || operation.state !== 'running') break;
       await this.engine.settled(operation.id);
     }
+    // Who leaves now must not take the last change along.
+    if (this.publishing) this.publish();
   }
 
   /** Resolves when the helper can stop: nothing runs, and nobody who called is left without an answer. */
@@ -138,13 +140,11 @@ export class Service {
     this.inhibitor.hold(this.engine.switching && !this.options.machine.simulated);
     if (this.publishing) return;
     this.publishing = true;
-    setTimeout(() => {
-      this.publishing = false;
-      this.publish();
-    }, PUBLISH_MS);
+    setTimeout(() => this.publish(), PUBLISH_MS);
   }
 
   private publish(): void {
+    this.publishing = false;
     const changed: Partial<Properties> = {};
     for (const [name, value] of Object.entries(this.properties()) as [
       PropertyName,

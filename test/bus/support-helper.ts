@@ -282,7 +282,7 @@ export class Caller {
   }
 
   /** Waits until a published operation (needs `hear()`) fits; those heard before count. */
-  until(fits: (operation: PublishedOperation) => boolean, timeoutMs = 8_000): Promise<PublishedOperation> {
+  until(fits: (operation: PublishedOperation) => boolean, timeoutMs = 15_000): Promise<PublishedOperation> {
     return new Promise((resolve, reject) => {
       const look = (): void => {
         const found = this.heard().find(fits);
