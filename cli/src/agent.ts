@@ -1,6 +1,6 @@
 /**
  * The question for a password on a terminal. A desktop has an agent of its own for polkit's questions; on a bare
- * terminal `pkttyagent` is one, and with `--fallback` it leaves the question to the desktop's where there is one.
+ * terminal `pkttyagent` is one.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
@@ -20,11 +20,13 @@ function onTerminal(): boolean {
   return isTerminal(0) && isTerminal(1);
 }
 
+function onDesktop({ env }: Context): boolean {
+  return Boolean(env.WAYLAND_DISPLAY || env.DISPLAY);
+}
+
 /** Whether somebody can be asked at all: at this terminal, or by the agent of a desktop. */
 export function canAsk(context: Context): boolean {
-  const { options, env } = context;
-  if (!options.askPassword) return false;
-  return onTerminal() || Boolean(env.WAYLAND_DISPLAY || env.DISPLAY);
+  return context.options.askPassword && (onTerminal() || onDesktop(context));
 }
 
 /** Resolves when the agent has closed its notification pipe, which it does once it is registered. */
@@ -50,7 +52,10 @@ export async function withAgent<T>(context: Context, work: () => Promise<T>): Pr
   const program = PROGRAMS.find((path) => existsSync(path));
   if (program === undefined || !context.options.askPassword || !onTerminal() || process.getuid?.() === 0)
     return work();
-  const args = ['--notify-fd', String(NOTIFY_FD), '--fallback', '--process', String(process.pid)];
+  const args = ['--notify-fd', String(NOTIFY_FD), '--process', String(process.pid)];
+  // It leaves the question to the desktop's agent. Not everywhere: outside any login session polkit 126 looks for no
+  // other agent and does not come back to one that said this, so nobody would be asked.
+  if (onDesktop(context)) args.push('--fallback');
   // It speaks to the system bus by itself; another bus has no polkit that would ask.
   const child = spawn(program, args, { stdio: ['inherit', 'inherit', 'inherit', 'pipe'] });
   const gone = new Promise<void>((resolve) => {

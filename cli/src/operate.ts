@@ -28,30 +28,39 @@ export function authorityOptions(
 }
 
 const LOST_SIGHT =
-  'The helper was restarted in the middle, so the end of this was not seen: “gpu-handoff status” says how things are now.';
+  'The end of this was not seen, since something else began: “gpu-handoff status” says how things are now.';
+const MENDED =
+  'The helper was restarted in the middle and has mended what it found: “gpu-handoff status” says how things are now.';
 
 /** Resolves with the operation when it is over. Rejects when its end cannot be seen any more. */
 function overOf(client: ManagerClient, id: string, progress: Progress): Promise<OperationDocument> {
   return new Promise((resolve, reject) => {
     let patience: NodeJS.Timeout | undefined;
+    let restarted = false;
     const finish = (end: () => void): void => {
       clearTimeout(patience);
       client.unfollow(follower);
       end();
     };
+    const refuse = (sentence: string): void => finish(() => reject(new HelperError('Failed', sentence)));
     const follower: Follower = {
       changed: ({ operation }: State) => {
+        const running = operation?.state === 'running';
+        const mending = restarted && operation?.kind === 'recover';
+        if (operation !== null && (mending || (running && operation.id === id))) progress.show(operation);
+        if (running && (mending || operation.id === id)) return;
+        if (operation?.id === id) finish(() => resolve(operation));
         // One operation is published at a time: another one means that ours is over or forgotten.
-        if (operation === null || operation.id !== id)
-          finish(() => reject(new HelperError('Failed', LOST_SIGHT)));
-        else if (operation.state === 'running') progress.show(operation);
-        else finish(() => resolve(operation));
+        else refuse(restarted ? MENDED : LOST_SIGHT);
       },
       lost: (why) => {
+        restarted = true;
+        clearTimeout(patience);
         patience = setTimeout(() => finish(() => reject(why)), RETURN_MS);
         // Starting it again is what mends the machine.
         client.call('Watch', [{}]).catch((fault) => finish(() => reject(fault)));
       },
+      found: () => clearTimeout(patience),
     };
     client.follow(follower).catch((fault) => finish(() => reject(fault)));
   });

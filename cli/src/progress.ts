@@ -22,6 +22,7 @@ class DrawnProgress implements Progress {
   private readonly now: () => number;
   private operation: OperationDocument | null = null;
   private drawn = 0;
+  private last = '';
   private frame = 0;
   private running = '';
   private since = 0;
@@ -56,7 +57,10 @@ class DrawnProgress implements Progress {
     // A line of its own for the title, one below for the cursor, and one to spare.
     const most = Math.max(3, out.rows() - 3);
     const lines = [title, ...stepLines(paper, operation.steps, this.frame, this.now() - this.since, most)];
-    out.write(`${this.back()}${lines.join('\n')}\n`);
+    const text = `${lines.join('\n')}\n`;
+    if (text === this.last) return;
+    out.write(`${this.back()}${text}`);
+    this.last = text;
     this.drawn = lines.length;
   }
 

@@ -71,7 +71,8 @@ class LoggedView implements WatchView {
     }
     const { operation } = status;
     if (operation !== null && (this.before !== null || operation.state === 'running')) {
-      const known = this.before?.operation?.id === operation.id ? this.before.operation : null;
+      const last = this.before?.operation ?? null;
+      const known = last?.id === operation.id ? last : null;
       for (const line of newLines(known, operation)) say(line);
       const over = operation.state !== 'running' && known?.state === 'running';
       if (over) say(operation.sentence ?? `${operation.title}: ${operation.state}`);

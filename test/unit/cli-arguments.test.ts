@@ -1,4 +1,9 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { treeOf } from '../../cli/src/completion/tree.js';
+import { buildProgram } from '../../cli/src/program.js';
+import { FAILURES } from '../../core/src/errors.js';
 import { editModel } from '../../core/src/linux/simulated/model.js';
 import { command, workstation } from './support-cli.js';
 
@@ -113,5 +118,36 @@ describe('without the helper', () => {
     expect(ran.out).toContain('intel_iommu=on');
     const fine = await command(['doctor', '--simulate', workstation('laptop')]);
     expect([fine.status, fine.out]).toEqual([0, expect.stringContaining('Everything is in order.')]);
+  });
+});
+
+describe('docs/commands.md', () => {
+  const page = readFileSync(join(import.meta.dirname, '../../docs/commands.md'), 'utf8');
+
+  test('says what every exit status means', () => {
+    for (const [name, status] of Object.entries(FAILURES))
+      expect(page).toMatch(new RegExp(`^\\| ${status} +\\| \`${name}\``, 'm'));
+  });
+
+  test('names every command and option', () => {
+    const { commands, options } = treeOf(buildProgram({}).command);
+    for (const { name } of commands) if (name !== 'help') expect(page).toContain(`| \`${name}`);
+    const all = [...options, ...commands.flatMap((command) => command.options)];
+    for (const { long } of all) if (long !== '--version') expect(page).toContain(`\`${long}\``);
+  });
+
+  test('names a schema for every kind of document', () => {
+    for (const name of [
+      'status',
+      'holders',
+      'vms',
+      'result',
+      'preview',
+      'watch',
+      'doctor',
+      'cancel',
+      'error',
+    ])
+      expect(page).toContain(`(schema/${name}.json)`);
   });
 });

@@ -84,7 +84,8 @@ export function outcomeLine(paper: Paper, operation: OperationDocument, cardName
 const SAID: Readonly<Record<string, string>> = { done: 'done', failed: 'failed', undone: 'undone' };
 
 /** What has changed between two looks at an operation, as lines for a log. */
-export function newLines(before: OperationDocument | null, now: OperationDocument): string[] {
+export function newLines(last: OperationDocument | null, now: OperationDocument): string[] {
+  const before = last?.id === now.id ? last : null;
   const lines: string[] = [];
   if (before === null || before.title !== now.title) lines.push(sentenceCase(now.title));
   // Steps of the way back may have the id of a step before, so they are compared by their place.
