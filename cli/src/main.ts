@@ -1,7 +1,8 @@
 /** The command `gpu-handoff`. The commonest question is answered without loading the rest. */
 import { status } from './commands/status.js';
 import { makeContext } from './context.js';
-import { reportFailure } from './failure.js';
+import { describe, reportFailure } from './failure.js';
+import { writeAll } from './terminal.js';
 
 const words = process.argv.slice(2);
 
@@ -20,6 +21,12 @@ async function plainStatus(): Promise<number> {
     return reportFailure(context, fault);
   }
 }
+
+// A message on the bus that cannot be read would otherwise end the command with a stack.
+process.on('uncaughtException', (fault) => {
+  writeAll(2, `gpu-handoff: ${describe(fault).sentence}\n`);
+  process.exit(1);
+});
 
 const end = isPlainStatus() ? plainStatus() : import('./program.js').then(({ run }) => run(words));
 // Whatever is still open (a connection, a look at processes that came too late) is of no use any more.

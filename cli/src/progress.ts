@@ -33,6 +33,9 @@ class DrawnProgress implements Progress {
     this.now = now;
   }
 
+  /** However the command ends, the cursor is to be seen again. */
+  private readonly atExit = (): void => this.leave();
+
   show(operation: OperationDocument): void {
     this.operation = operation;
     const running = operation.steps.findIndex((step) => step.state === 'running');
@@ -41,6 +44,7 @@ class DrawnProgress implements Progress {
     this.running = id;
     if (this.timer === null) {
       this.out.write(HIDE_CURSOR);
+      process.once('exit', this.atExit);
       this.timer = setInterval(() => {
         this.frame += 1;
         this.draw();
@@ -79,6 +83,7 @@ class DrawnProgress implements Progress {
     if (this.timer === null) return;
     clearInterval(this.timer);
     this.timer = null;
+    process.off('exit', this.atExit);
     this.out.write(SHOW_CURSOR);
   }
 }

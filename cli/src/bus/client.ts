@@ -17,6 +17,8 @@ const PROPERTIES_INTERFACE = 'org.freedesktop.DBus.Properties';
 /** How long the bus or a running helper may take to answer a question that needs no authorization. */
 const ANSWER_MS = 25_000;
 
+const ENDED = new Error('the bus closed the connection');
+
 /** What was thrown by a call, as a failure with one sentence. */
 function failureOf(fault: unknown): HandoffError {
   if (fault instanceof HandoffError) return fault;
@@ -24,9 +26,40 @@ function failureOf(fault: unknown): HandoffError {
   return failureOfError(fault.type, fault.text);
 }
 
+interface Listened {
+  on: (event: string, heard: (...args: unknown[]) => void) => unknown;
+  destroy(): void;
+}
+
 /** The parts of dbus-next's connection that its types do not show. */
 interface Inner {
-  readonly _connection: NodeJS.EventEmitter & { readonly stream: { destroy(): void } };
+  readonly _connection: NodeJS.EventEmitter & { readonly stream: Listened };
+}
+
+/**
+ * Anyone may send anyone a signal, and dbus-next throws at one that it cannot read out of the event loop. Each throw
+ * has consumed that message, so the handler is called again for the rest.
+ */
+function keepReading(bus: dbus.MessageBus): void {
+  const { _connection: connection } = bus as unknown as Inner;
+  // The handshake reads lines from the same stream; the handler for messages is added right after `connect`.
+  connection.once('connect', () => {
+    const { stream } = connection;
+    const on = stream.on.bind(stream);
+    stream.on = (event, heard) => {
+      if (event !== 'readable') return on(event, heard);
+      return on(event, (...args: unknown[]) => {
+        for (;;) {
+          try {
+            heard(...args);
+            return;
+          } catch {
+            // Nothing of it is ours.
+          }
+        }
+      });
+    };
+  });
 }
 
 /** What a follower hears. */
@@ -60,14 +93,16 @@ export class ManagerClient {
   private constructor(bus: dbus.MessageBus) {
     this.bus = bus;
     const gone = (fault: unknown): void => {
-      if (this.closed) return;
+      // Faults of the socket have a code, the end of the stream is ours; the rest are single messages of a wrong form.
+      const socket = fault === ENDED || typeof (fault as { code?: unknown } | null)?.code === 'string';
+      if (this.closed || !socket) return;
       const why = helperAbsent(reasonOf(fault));
       this.closed = true;
       for (const reject of this.waiting) reject(why);
       this.ownerIs(null, why);
     };
     bus.on('error', gone);
-    (bus as unknown as Inner)._connection.on('end', () => gone(new Error('the bus closed the connection')));
+    (bus as unknown as Inner)._connection.on('end', () => gone(ENDED));
     bus.on('message', (message: dbus.Message) => this.heard(message));
   }
 
@@ -79,6 +114,7 @@ export class ManagerClient {
         // Not systemBus(): it takes its address from the environment alone.
         const busAddress = addressOf(address);
         const bus = dbus.sessionBus({ busAddress });
+        keepReading(bus);
         bus.on('error', refuse);
         const limit = setTimeout(() => refuse(new Error('the bus did not answer')), ANSWER_MS);
         bus.on('connect', () => {

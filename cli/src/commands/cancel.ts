@@ -1,7 +1,7 @@
 /** `gpu-handoff cancel`: cancels the running operation. */
 
-import { failure } from '../../../core/src/errors.js';
 import { withAgent } from '../agent.js';
+import { HelperError } from '../bus/errors.js';
 import { type Context, type ExitStatus, writeJson } from '../context.js';
 import { DOCUMENT_VERSION } from '../documents.js';
 import { withHelper } from '../helper.js';
@@ -12,11 +12,7 @@ const NOTHING_RUNS = 'Nothing is running that could be cancelled.';
 export function cancel(context: Context): Promise<ExitStatus> {
   return withHelper(context, async (client) => {
     const { operation } = await client.state();
-    if (operation?.state !== 'running') {
-      const fault = failure('NoSuchOperation', 'error.no-such-operation', { operation: '' });
-      fault.message = NOTHING_RUNS;
-      throw fault;
-    }
+    if (operation?.state !== 'running') throw new HelperError('NoSuchOperation', NOTHING_RUNS);
     const given = authorityOptions(context);
     await withAgent(context, () => client.call('Cancel', [operation.id, given], { limitMs: null }));
     if (context.options.json)

@@ -1,5 +1,6 @@
 /** `gpu-handoff take-back [CARD]`: brings a card back from its VM. */
 import { DEFAULT_CONFIG } from '../../../core/src/config.js';
+import { HelperError } from '../bus/errors.js';
 import { cardNames } from '../card-names.js';
 import { chooseCard } from '../choose.js';
 import type { Context, ExitStatus } from '../context.js';
@@ -43,7 +44,7 @@ async function preview(
   cards: readonly CardDocument[],
   force: boolean,
 ): Promise<ExitStatus> {
-  const [{ assume, EVERY_STEP, planGuestLeaves, planReturn }, { say, sentence }, { FAILURES, failure }] =
+  const [{ assume, EVERY_STEP, planGuestLeaves, planReturn }, { say, sentence }, { FAILURES }] =
     await Promise.all([
       import('../../../core/src/plan.js'),
       import('../../../core/src/words.js'),
@@ -73,7 +74,7 @@ async function preview(
     const chosen = look.cards.filter((one) => together.some((other) => other.address === one.id));
     // A helper on another bus may have another machine before it than this command.
     if (chosen.length !== together.length)
-      throw failure('Failed', 'error.internal', { why: 'the steps can only be shown on the machine itself' });
+      throw new HelperError('Failed', 'The steps can only be shown on the machine itself.');
     const memory = assume(chosen, look.facts);
     const leave = card.vm === null ? [] : planGuestLeaves(card.vm, memory, DEFAULT_CONFIG, force);
     const back = planReturn(memory, look.facts, DEFAULT_CONFIG, EVERY_STEP);
