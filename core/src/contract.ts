@@ -106,7 +106,7 @@ export const PROPERTIES = {
   Version: { type: 's', doc: 'Version of the helper.' },
   Cards: {
     type: 'aa{sv}',
-    doc: 'Every graphics card: id s (PCI address), name s, vendor s, role s (igpu, dgpu, other), reason s, state s (host, vm, detached, switching, stuck), asleep b, external b, driver s, nodes as, group s, vm-uuid s, vm-name s, why s, obstacles aa{sv} (code s, sentence s).',
+    doc: 'Every graphics card: id s (PCI address), name s, vendor s, role s (igpu, dgpu, ignored), reason s, state s (host, vm, detached, switching, stuck, unknown), asleep b, external b, driver s, nodes as, group s, vm-uuid s, vm-name s, why s, obstacles aa{sv} (code s, sentence s).',
   },
   Guests: { type: 'aa{sv}', doc: 'VMs that have a card now: uuid s, name s, cards as.' },
   Operation: {

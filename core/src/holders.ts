@@ -295,15 +295,16 @@ export function reportHolders(
         unloading && owner.kind === 'service' && owner.unit !== null && services.indexOf(owner.unit) >= 0,
     };
   });
+  const sawAll = pass.complete && pass.unseen.length === 0;
   const kernel: KernelHolder[] = [];
-  if (holders.length === 0) {
+  // Who was not seen may explain every use.
+  if (holders.length === 0 && sawAll) {
     for (const name of accusingModules(cards, facts)) {
       const count = openUses(facts, name);
       if (count !== null && count > 0) kernel.push({ module: name, count });
     }
   }
   const held = holders.length > 0 || kernel.length > 0;
-  const sawAll = pass.complete && pass.unseen.length === 0;
   return {
     verdict: held ? 'held' : sawAll ? 'free' : 'unknown',
     passMade: true,

@@ -50,9 +50,13 @@ export function preflight(
     }
     for (const obstacle of obstaclesOf(card, leaving, cards, facts, taken))
       refusals.push(refusal(obstacle.code, 'Refused', obstacle.sentence));
-    // VFIO gives a group to a guest only when no function of it is left with a driver of the host.
+    // VFIO gives a group to a guest only when no function of it is left with a driver of the host; and no card goes
+    // without its display function.
     const missing = card.functions.filter(
-      (fn) => fn.iommuGroup === card.main.iommuGroup && usedByHost(fn) && taken.indexOf(fn.address) < 0,
+      (fn) =>
+        (fn === card.main || fn.iommuGroup === card.main.iommuGroup) &&
+        usedByHost(fn) &&
+        taken.indexOf(fn.address) < 0,
     );
     if (missing.length > 0) {
       const values = {

@@ -3,7 +3,8 @@ import { type Card, isAsleep } from './detect.js';
 import type { Address } from './facts.js';
 import type { Sentence } from './words.js';
 
-export type CardState = 'host' | 'vm' | 'detached' | 'switching' | 'stuck';
+/** `unknown`: it is kept for guests, and it could not be seen whether one has it. */
+export type CardState = 'host' | 'vm' | 'detached' | 'switching' | 'stuck' | 'unknown';
 
 export interface GuestRef {
   readonly uuid: string;
@@ -17,6 +18,8 @@ export interface Seen {
   readonly stuck: ReadonlyMap<Address, Sentence>;
   /** Cards of the running operation, with its title. */
   readonly switching: ReadonlyMap<Address, Sentence>;
+  /** Cards of which it could not be seen whether a guest has them, and why. */
+  readonly unsure?: ReadonlyMap<Address, Sentence>;
 }
 
 /** A card with its state, as published. */
@@ -25,7 +28,7 @@ export interface CardView {
   readonly state: CardState;
   readonly asleep: boolean;
   readonly vm: GuestRef | null;
-  /** Why it is stuck, or what it is changing to. */
+  /** Why it is stuck or unknown, or what it is changing to. */
   readonly why: Sentence | null;
 }
 
@@ -37,6 +40,8 @@ export function viewOf(card: Card, seen: Seen): CardView {
   const vm = seen.guests.get(card.id) ?? null;
   if (switching !== undefined) return { card, state: 'switching', asleep: false, vm, why: switching };
   if (vm !== null) return { card, state: 'vm', asleep: false, vm, why: null };
+  const unsure = seen.unsure?.get(card.id);
+  if (unsure !== undefined) return { card, state: 'unknown', asleep: false, vm: null, why: unsure };
   const driver = card.main.driver;
   if (driver === null || driver === 'vfio-pci' || driver === 'pci-stub')
     return { card, state: 'detached', asleep, vm: null, why: null };

@@ -263,7 +263,63 @@ describe('refused before anything was touched', () => {
   });
 });
 
+describe('the processes cannot be looked at', () => {
+  test('a hand-off is refused before anything was touched', async () => {
+    let fails = false;
+    const one = await house('laptop', {}, { pass: () => fail(fails) });
+    fails = true;
+    expect(endOf(await handOff(one))).toMatch(/^failed Refused: What holds .* could not be seen completely/);
+    expect(one.machine.acts).toEqual([]);
+  });
+
+  test('between the two looks: everything comes back', async () => {
+    let fails = false;
+    const one = await house(
+      'laptop',
+      {},
+      {
+        pass: () => fail(fails),
+        afterAct: (act) => {
+          if (act.do === 'mask-nodes') fails = true;
+        },
+      },
+    );
+    const before = snapshot(one);
+    // Somebody must be possible, or no pass is made.
+    addProcess(one.dir, { comm: 'mixer', opens: [{ path: '/dev/snd/controlC9' }] });
+    editModel(one.dir, 'kernel', (kernel) => {
+      kernel.extraRefs = { snd_hda_intel: 1 };
+    });
+    expect(endOf(await handOff(one))).toMatch(/^failed Refused: What holds .* could not be seen completely/);
+    editModel(one.dir, 'kernel', (kernel) => {
+      kernel.extraRefs = {};
+    });
+    expectSame(one, before);
+  });
+
+  test('a card that is kept for guests: it is not known where it is, and the helper starts all the same', async () => {
+    const one = await house();
+    await handOff(one);
+    const next = inhabit(one.dir, {}, { pass: () => fail(true) });
+    await next.engine.start();
+    expect(stateOf(next)).toBe('unknown');
+    expect(next.machine.acts).toEqual([]);
+  });
+});
+
+function fail(now: boolean): void {
+  if (now) throw new Error('spawn failed');
+}
+
 describe('something fails on the way', () => {
+  test('something loads the driver again and again: it is blocked, and the card leaves', async () => {
+    const one = await house();
+    setFaults(one.dir, { loadsAgain: { module: 'nvidia' } });
+    expect(endOf(await handOff(one))).toBe('done');
+    expect(endOf(await takeBack(one))).toBe('done');
+    expectHonest(one);
+  });
+
   test.each(['nvidia_drm', 'nvidia_modeset', 'nvidia_uvm', 'nvidia'])(
     '%s does not unload: everything comes back, and the module is named',
     async (module) => {
@@ -787,6 +843,20 @@ describe('taking back', () => {
     const done = one.machine.acts.length;
     await expect(one.engine.takeBack(GPU, { force: false }, 0)).rejects.toMatchObject({ failure: 'Refused' });
     expect(one.machine.acts).toHaveLength(done);
+    expect(stateOf(one)).toBe('unknown');
+    expect(one.engine.published().cards.find((view) => view.card.id === GPU)?.why).toMatchObject({
+      key: 'holders.partly',
+    });
+  });
+
+  test('a guest that runs keeps its card though not every process can be seen', async () => {
+    const one = await house();
+    await handOff(one);
+    setFaults(one.dir, { passIncomplete: true, unseen: 4 });
+    await one.engine.refresh();
+    expect(stateOf(one)).toBe('vm');
+    expect(endOf(await takeBack(one))).toBe('done');
+    expectHonest(one);
   });
 });
 

@@ -290,6 +290,11 @@ describe('the verdict', () => {
     );
   });
 
+  test('uses that somebody who was not seen may explain are not laid on the kernel, but it is not free', () => {
+    for (const more of [{ complete: false }, { unseen: [{ pid: 7, uid: 1, comm: 'x' }] }])
+      expect(report([], more, inKernel('nvidia'))).toMatchObject({ verdict: 'unknown', kernel: [] });
+  });
+
   test('uses that a process may explain are not laid on the kernel', () => {
     expect(report([processUse()], {}, inKernel('nvidia')).kernel).toEqual([]);
   });

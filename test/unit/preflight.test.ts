@@ -97,6 +97,21 @@ describe('a VM that cannot, with what to do', () => {
     ]);
   });
 
+  test('takes the sound of a card and not the card, though both are in groups of their own', () => {
+    const facts = machine([
+      intelIgpu({ connectors: lit('DP-1') }),
+      nvidia(GPU, { iommuGroup: 14 }),
+      sound(SOUND, { iommuGroup: 15 }),
+    ]);
+    expect(refusals(vm([SOUND]), facts)).toEqual([
+      [
+        'group-not-whole',
+        'Refused',
+        'The VM “win11” takes GeForce RTX 4070 but not AD104 [GeForce RTX 4070] at 0000:01:00.0, which has to go with it: add that function as a PCI host device too.',
+      ],
+    ]);
+  });
+
   test('has the card with managed="no"', () => {
     const half = vm([], {
       devices: [

@@ -57,6 +57,8 @@ export interface Tap {
   readonly act?: (act: Act) => void | Promise<void>;
   /** Called after each act that succeeded. */
   readonly afterAct?: (act: Act) => void | Promise<void>;
+  /** Called before each pass over the processes; what it throws is the pass's fault. */
+  readonly pass?: () => void;
   /** Called before each note is written or removed. */
   readonly note?: (name: string, value: unknown) => void;
 }
@@ -64,7 +66,13 @@ export interface Tap {
 function tapped(machine: SimulatedMachine, tap: Tap): Machine {
   return {
     simulated: true,
-    eyes: machine.eyes,
+    eyes: {
+      ...machine.eyes,
+      processes: async (question) => {
+        tap.pass?.();
+        return machine.eyes.processes(question);
+      },
+    },
     clock: machine.clock,
     log: machine.log,
     onChange: (heard) => machine.onChange(heard),

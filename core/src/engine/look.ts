@@ -1,11 +1,22 @@
 /** Looks that need more than sysfs: who holds cards, and which guest has them. */
 import type { Card } from '../detect.js';
+import { reasonOf } from '../errors.js';
 import type { Address, HardwareFacts, PassResult, ProcessUse } from '../facts.js';
 import { countsSayFree, type HolderReport, holderQuestion, NOBODY, reportHolders } from '../holders.js';
 import { isUuid } from '../journal.js';
-import type { Machine } from '../machine.js';
+import type { Machine, PassQuestion } from '../machine.js';
 import type { GuestRef } from '../state.js';
 import { type Sentence, sentence } from '../words.js';
+
+/** A pass over the processes. One that fails saw nothing, which is not to say that nobody is there. */
+async function passOver(machine: Machine, question: PassQuestion): Promise<PassResult> {
+  try {
+    return await machine.eyes.processes(question);
+  } catch (fault) {
+    machine.log.line('warning', `The processes could not be looked at: ${reasonOf(fault)}`);
+    return { processes: 0, found: [], unseen: [], complete: false };
+  }
+}
 
 /** Who holds these cards. No pass is made when the use counts prove that nobody can. */
 export async function lookForHolders(
@@ -16,7 +27,7 @@ export async function lookForHolders(
 ): Promise<HolderReport> {
   const suspects = cards.filter((card) => !countsSayFree(card, facts));
   if (suspects.length === 0) return NOBODY;
-  const pass = await machine.eyes.processes(holderQuestion(suspects, facts));
+  const pass = await passOver(machine, holderQuestion(suspects, facts));
   return reportHolders(suspects, facts, pass, services, machine.eyes);
 }
 
@@ -67,7 +78,7 @@ export async function lookForGuests(machine: Machine, cards: readonly Card[]): P
   const away = cards.filter(isOnVfio);
   const numbers = away.reduce<string[]>((all, card) => all.concat(vfioNumbers(card)), []);
   if (numbers.length === 0) return { guests, unsure };
-  const pass = await machine.eyes.processes({ numbers, exporters: [] });
+  const pass = await passOver(machine, { numbers, exporters: [] });
   const why = whyUnsure(pass);
   for (const card of away) {
     const own = vfioNumbers(card);

@@ -138,7 +138,7 @@ export class Workshop {
     const switching = new Map<Address, Sentence>();
     const run = this.run;
     if (run?.touching) for (const card of run.operation.cards) switching.set(card, run.operation.title);
-    const seen = { guests: this.guestRefs(), stuck: this.stuck, switching };
+    const seen = { guests: this.guestRefs(), stuck: this.stuck, switching, unsure: this.unsure };
     return this.cards.map((card) => viewOf(card, seen));
   }
 
