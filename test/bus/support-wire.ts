@@ -163,7 +163,7 @@ export interface Parts {
 
 export const NO_REPLY = 1;
 
-function bytesOf(parts: Parts, serial: number): Buffer {
+export function bytesOf(parts: Parts, serial: number): Buffer {
   const little = parts.bigEndian !== true;
   const body = new Writer(little);
   body.writeAll(parts.signature ?? '', parts.body ?? []);
