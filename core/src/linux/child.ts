@@ -15,7 +15,7 @@ import { stateOf } from './start-time.js';
 const DIRECTORIES = ['/usr/sbin', '/usr/bin', '/sbin', '/bin', '/run/current-system/sw/bin'];
 
 /** Nothing of the caller's environment: messages are read, so they must be English. */
-const ENVIRONMENT = { LC_ALL: 'C', PATH: DIRECTORIES.join(':'), SYSTEMD_COLORS: '0' };
+export const ENVIRONMENT = { LC_ALL: 'C', PATH: DIRECTORIES.join(':'), SYSTEMD_COLORS: '0' };
 
 /** How long a child may take to go after SIGKILL before it counts as stuck in the kernel. */
 const GRACE_MS = 1000;

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Machine } from '../machine.js';
 import { onChange } from './changes.js';
 import { runChild } from './child.js';
+import { shortByForker } from './forker.js';
 import { realHands } from './hands.js';
 import { nodeMode } from './hands-nodes.js';
 import { servicesActive } from './hands-services.js';
@@ -40,7 +41,7 @@ export function realMachine(): RealMachine {
       userName: userNames(),
       startedAt: (ticks) => startedAt(ticks),
     },
-    hands: realHands(),
+    hands: realHands('/', shortByForker()),
     notes: directoryNotes('/run/gpu-handoff', log),
     clock: { now: () => Date.now(), sleep: (ms) => sleep(ms).then(() => undefined) },
     log,
