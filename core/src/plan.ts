@@ -61,6 +61,7 @@ export interface HandOffPlan {
 }
 
 const AUDIO = 0x04;
+const NVIDIA = 0x10de;
 
 /** Drivers under which a function waits for a guest. */
 const KEEPERS = ['vfio-pci', 'pci-stub'];
@@ -138,7 +139,7 @@ export function remember(
  */
 export function assume(cards: readonly Card[], facts: HardwareFacts): Memory {
   const functions = functionsOf(cards);
-  const nvidia = cards.some((card) => card.main.vendorId === 0x10de) && nvidiaStack(facts).length === 0;
+  const nvidia = cards.some((card) => card.main.vendorId === NVIDIA) && nvidiaStack(facts).length === 0;
   return {
     cards: cards.map((card) => ({ id: card.id, name: card.name })),
     functions: functions.map((fn) => fn.address),
@@ -289,6 +290,11 @@ function isAudio(address: Address, facts: HardwareFacts): boolean {
   return fn !== undefined && fn.classCode >> 16 === AUDIO;
 }
 
+function isNvidia(memory: Memory, facts: HardwareFacts): boolean {
+  const own = (address: Address): boolean => memory.functions.indexOf(address) >= 0;
+  return memory.modules.length > 0 || facts.functions.some((fn) => own(fn.address) && fn.vendorId === NVIDIA);
+}
+
 /**
  * The steps that bring the cards home, from wherever a hand-off got to. `started` are the ids of its steps that were
  * begun (all of them when the guest had the card), so that nothing is undone that was not done: a service that was
@@ -303,30 +309,37 @@ export function planReturn(
   const limit = config.stepSeconds * 1000;
   const card = names(memory);
   const begun = (id: string): boolean => started.some((one) => one === id || one.indexOf(`${id}:`) === 0);
-  const unloaded = memory.modules.length > 0 && begun('unload');
-  const left = (begun('start-vm') || begun('guest-has')) && memory.functions.length > 0;
-  const mains = memory.cards.map((c) => c.id).filter((id) => memory.functions.indexOf(id) >= 0);
+  // A card in an external case may have been pulled out: what is gone needs nothing.
+  const isThere = (address: Address): boolean => facts.functions.some((fn) => fn.address === address);
+  const functions = memory.functions.filter(isThere);
+  const home = memory.home.filter((one) => isThere(one.address));
+  const autoPower = memory.autoPower.filter(isThere);
+  const mains = memory.cards.map((c) => c.id).filter((id) => functions.indexOf(id) >= 0);
+  const unloaded = memory.modules.length > 0 && begun('unload') && functions.length > 0;
+  const left = (begun('start-vm') || begun('guest-has')) && functions.length > 0;
   const steps: Step[] = [];
   // Where these fail, NVIDIA's driver could meet vfio-pci on another function of its card.
   const clear: string[] = [];
 
   if (left) {
-    for (const address of memory.functions) {
+    for (const address of functions) {
       const id = `unbind:${address}`;
       const title = sentence('step.unbind', { card: address, driver: 'vfio-pci' });
       steps.push(act(id, title, { do: 'unbind', address, driver: 'vfio-pci' }, limit));
       clear.push(id);
     }
   }
-  if (begun('claim') && memory.functions.length > 0) {
-    const what: Act = { do: 'set-override', addresses: memory.functions, driver: '' };
+  if (begun('claim') && functions.length > 0) {
+    const what: Act = { do: 'set-override', addresses: functions, driver: '' };
     steps.push(act('unclaim', sentence('step.unclaim', { card }), what, limit));
     clear.push('unclaim');
   }
-  if (begun('block')) steps.push(act('unblock', sentence('step.unblock'), { do: 'unblock-modules' }, limit));
+  // The block is NVIDIA's, and another card's return must not lift it while a guest has the one it is for.
+  if (begun('block') && isNvidia(memory, facts))
+    steps.push(act('unblock', sentence('step.unblock'), { do: 'unblock-modules' }, limit));
   if (left) {
     // Sound before graphics: NVIDIA's driver on function 0 beside vfio-pci on the sound function can panic.
-    const others = memory.functions.filter((a) => mains.indexOf(a) < 0);
+    const others = functions.filter((a) => mains.indexOf(a) < 0);
     const sound = others.filter((a) => isAudio(a, facts)).concat(others.filter((a) => !isAudio(a, facts)));
     if (sound.length > 0) {
       const title = sentence('step.probe', { functions: sound.join(', ') });
@@ -347,13 +360,13 @@ export function planReturn(
     const title = sentence('step.start', { units: units(memory.services) });
     steps.push(act('start', title, { do: 'start-services', units: memory.services }, limit));
   }
-  if (begun('power') && memory.autoPower.length > 0) {
-    const what: Act = { do: 'set-power', addresses: memory.autoPower, control: 'auto' };
+  if (begun('power') && autoPower.length > 0) {
+    const what: Act = { do: 'set-power', addresses: autoPower, control: 'auto' };
     steps.push(act('unpower', sentence('step.unpower', { card }), what, limit));
   }
-  const any = memory.assumed ? mains.filter((id) => !memory.home.some((home) => home.address === id)) : [];
-  if ((left || unloaded || begun('claim')) && (memory.home.length > 0 || any.length > 0)) {
-    const what: Check = { see: 'host-has', home: memory.home, any };
+  const any = memory.assumed ? mains.filter((id) => !home.some((one) => one.address === id)) : [];
+  if ((left || unloaded || begun('claim')) && (home.length > 0 || any.length > 0)) {
+    const what: Check = { see: 'host-has', home, any };
     steps.push(check('host-has', sentence('step.host-has', { card }), what, limit));
   }
   return steps;

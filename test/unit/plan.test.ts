@@ -439,6 +439,19 @@ describe('a card that is away already', () => {
     expect(check).toEqual({ check: { see: 'host-has', home: [], any: [GPU] } });
   });
 
+  test('a card that was pulled out meanwhile: only what is not the card’s is undone', () => {
+    const before = laptop();
+    const memory = remember([card(before, GPU)], before, SERVICES, () => 0o660);
+    const gone = machine(before.functions.slice(0, 1));
+    expect(ids(planReturn(memory, gone, DEFAULT_CONFIG, EVERY_STEP))).toEqual(['unblock', 'unmask', 'start']);
+  });
+
+  test('an AMD card’s return leaves the block of NVIDIA’s driver alone', () => {
+    const facts = machine([intelIgpu(), amd(GPU), nvidia(SECOND, { driver: 'vfio-pci' })]);
+    const memory = remember([card(facts, GPU)], facts, [], () => 0o660);
+    expect(ids(planReturn(memory, facts, DEFAULT_CONFIG, EVERY_STEP))).not.toContain('unblock');
+  });
+
   test('an AMD card is given back without loading anything', () => {
     const facts = machine([intelIgpu(), amd(GPU, { driver: 'vfio-pci', nodes: [] })]);
     expect(assume([card(facts, GPU)], facts).modules).toEqual([]);

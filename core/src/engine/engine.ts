@@ -272,7 +272,8 @@ export class Engine {
       const ids = held.memory.cards.map((card) => card.id);
       await workshop.look();
       // It may have been started again in the meantime.
-      if (ids.some((id) => workshop.guests.has(id) || workshop.stuck.has(id))) return;
+      if (ids.some((id) => workshop.guests.has(id) || workshop.unsure.has(id) || workshop.stuck.has(id)))
+        return;
       if (workshop.run !== null) return await this.bringHome(uuid, returned);
       if (isNothing(held.memory)) {
         workshop.letGo(ids);
