@@ -2,7 +2,8 @@
 
 /**
  * Calls a module's functions one after another and gives what they return, as JSON with one entry per call.
- * An argument `{"$result": "name"}`, at any depth, stands for what the call with `"as": "name"` returned.
+ * At any depth of an argument, `{"$result": "name"}` stands for what the call with `"as": "name"` returned,
+ * `{"$constant": value}` for a function that returns the value, and `{"$map": [[key, value], ...]}` for a Map.
  * @param {(name: string, args: unknown[]) => unknown} invoke calls the module's function of that name
  * @param {{call: string, as?: string, args: unknown[]}[]} calls
  * @returns {string}
@@ -18,6 +19,12 @@ export function runCalls(invoke, calls) {
     }
     if (typeof value.$result === 'string') {
       return results[value.$result];
+    }
+    if ('$constant' in value) {
+      return () => value.$constant;
+    }
+    if (Array.isArray(value.$map)) {
+      return new Map(value.$map.map(fill));
     }
     const filled = {};
     for (const key of Object.keys(value)) {
