@@ -116,6 +116,15 @@ describe('saying', () => {
     expect(error.dbusName).toBe('io.github.gpuhandoff.Error.Busy');
   });
 
+  test('a sentence without one of its values, or with one too many, is no program', () => {
+    // @ts-expect-error: the holders are missing.
+    expect(say(sentence('refuse.held', { card: 'RTX' }))).toContain('{holders}');
+    // @ts-expect-error: no value at all.
+    expect(say(sentence('refuse.vm-running'))).toContain('{vm}');
+    // @ts-expect-error: there is no such place.
+    expect(say(sentence('refuse.no-iommu', { card: 'RTX' }))).not.toContain('RTX');
+  });
+
   test('every glance that the presenter gives has its two texts', () => {
     for (const state of ['host', 'vm', 'detached', 'switching', 'stuck', 'something else'])
       for (const asleep of [true, false])
