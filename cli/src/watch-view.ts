@@ -2,6 +2,7 @@
 import type { Context } from './context.js';
 import { DOCUMENT_VERSION, type StatusDocument, type WatchDocument } from './documents.js';
 import { newLines, stepLines } from './render/operation.js';
+import { sentenceCase } from './render/sentences.js';
 import { renderStatus } from './render/status.js';
 import type { Outlet } from './terminal.js';
 
@@ -26,11 +27,15 @@ class DrawnView implements WatchView {
 
   show(status: StatusDocument): void {
     const { out } = this;
-    const lines = renderStatus(out.paper, status).trimEnd().split('\n');
     const operation = status.operation?.state === 'running' ? status.operation : null;
+    const shown = operation === null ? status : { ...status, operation: null };
+    const lines = renderStatus(out.paper, shown).trimEnd().split('\n');
     // What is taller than the terminal could not be drawn over.
     const room = Math.max(3, out.rows() - 1);
-    if (operation !== null) lines.push(...stepLines(out.paper, operation.steps, 0, 0, room - lines.length));
+    if (operation !== null) {
+      lines.push('', out.paper.bold(out.paper.fit(sentenceCase(operation.title), out.paper.columns ?? 80)));
+      lines.push(...stepLines(out.paper, operation.steps, 0, 0, room - lines.length));
+    }
     const text = `${lines.slice(0, room).join('\n')}\n`;
     if (text === this.last) return;
     const begin = this.drawn === 0 ? HIDE_CURSOR : `\x1b[${this.drawn}A\x1b[J`;

@@ -21,7 +21,8 @@ class Follow {
   private readonly client: ManagerClient;
   private readonly view: WatchView;
   private state: State | null = null;
-  private holders: ReadonlyMap<string, HoldersSummary> = new Map();
+  /** Null until they were asked once: what is shown first is not to change a moment later. */
+  private holders: ReadonlyMap<string, HoldersSummary> | null = null;
   private asking = false;
 
   constructor(client: ManagerClient, view: WatchView) {
@@ -36,7 +37,7 @@ class Follow {
       const follower = {
         changed: (state: State) => {
           this.state = state;
-          this.show();
+          if (this.holders !== null) this.show();
           this.ask();
         },
         // Watching again starts it again.
@@ -54,7 +55,8 @@ class Follow {
   }
 
   private show(): void {
-    if (this.state !== null) this.view.show(statusOfHelper({ state: this.state, holders: this.holders }));
+    const { state, holders } = this;
+    if (state !== null) this.view.show(statusOfHelper({ state, holders: holders ?? new Map() }));
   }
 
   /** Asks who holds the cards that are at home; what is not answered is asked again later. */
@@ -69,11 +71,13 @@ class Follow {
     Promise.all(asked)
       .then((answers) => {
         this.holders = new Map(answers);
-        this.show();
       })
-      .catch(() => {})
+      .catch(() => {
+        this.holders ??= new Map();
+      })
       .finally(() => {
         this.asking = false;
+        this.show();
       });
   }
 }
