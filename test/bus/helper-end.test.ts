@@ -12,6 +12,7 @@ import {
   start,
   stopAfterEach,
 } from './support-life.js';
+import { WireClient } from './support-wire.js';
 
 const CARD = '0000:01:00.0';
 
@@ -165,6 +166,24 @@ describe('when the bus goes away', () => {
     expect(readModel(helper.dir, 'machines')[0]).toMatchObject({ running: true });
     expect(await notes(helper)).toMatchObject([expect.stringMatching(/^held-/)]);
     expectNoStack(helper);
+  });
+});
+
+describe('a helper that the bus refuses', () => {
+  it('says so in one line', async () => {
+    const helper = await start();
+    const clients: WireClient[] = [];
+    // As many connections as a user may have, and that user is root, as the helper will be.
+    for (let n = 0; n < 300; n++) {
+      const client = await WireClient.connect(helper.bus.address).catch(() => null);
+      if (client === null) break;
+      clients.push(client);
+    }
+    expect(clients.length).toBeLessThan(300);
+    const refused = await helper.bus.run(['/usr/libexec/gpu-handoff-helper']);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toMatch(/^gpu-handoff-helper: .*connections.*\n$/);
+    for (const client of clients) client.close();
   });
 });
 
