@@ -58,6 +58,9 @@ export function showCard(card: CardDocument, holders: HoldersSummary | null): Sh
   }
   if (card.role !== 'dgpu' && card.state === 'host')
     return { ...card, label: 'Left alone', line: '', holders };
+  // The presenter says only why it could not be seen, not what.
+  if (card.state === 'unknown')
+    return { ...card, label: 'Not known', line: `Whether a VM has it could not be seen: ${line}`, holders };
   return { ...card, label, line, holders };
 }
 

@@ -5,33 +5,20 @@
 import { readdirSync } from 'node:fs';
 import { DEFAULT_CONFIG } from '../../core/src/config.js';
 import { type Card, detect } from '../../core/src/detect.js';
-import type { HardwareFacts } from '../../core/src/facts.js';
-import {
-  countsSayFree,
-  type Holder,
-  type HolderReport,
-  holderQuestion,
-  NOBODY,
-  nameHolder,
-  reportHolders,
-} from '../../core/src/holders.js';
+import type { Address, HardwareFacts } from '../../core/src/facts.js';
+import { countsSayFree, type Holder, type HolderReport, NOBODY, nameHolder } from '../../core/src/holders.js';
 import { type LoadedConfig, loadConfig } from '../../core/src/linux/config-file.js';
 import { readHardware } from '../../core/src/linux/hardware.js';
-import type { Eyes } from '../../core/src/machine.js';
+import type { Eyes, Machine } from '../../core/src/machine.js';
 import { holdersLine } from '../../core/src/present.js';
-import { viewOf } from '../../core/src/state.js';
+import { type GuestRef, type Seen, viewOf } from '../../core/src/state.js';
 import { say } from '../../core/src/words.js';
 import type { CardDocument, HolderDocument, HoldersDocument } from './documents.js';
-import type { GuestsSeen } from './eyes.js';
 
 /** Where the helper writes down what it has begun; only root can read more than the names, if even those. */
 const NOTES = '/run/gpu-handoff';
 
 const UNFINISHED = 'The helper ended in the middle of something; it mends that as soon as it is started.';
-
-function unseenGuest(card: Card): string {
-  return `It is kept for VMs (${card.main.driver ?? 'no driver'}), and whether one has it could not be seen: ask as root, or through the helper.`;
-}
 
 /** The machine as this process sees it. */
 export class OwnLook {
@@ -39,54 +26,59 @@ export class OwnLook {
   readonly loaded: LoadedConfig;
   readonly cards: readonly Card[];
   private readonly simulate: string | null;
-  private watching: Promise<Eyes> | null = null;
+  private coming: Promise<Machine> | null;
 
   private constructor(
     facts: HardwareFacts,
     loaded: LoadedConfig,
     simulate: string | null,
-    eyes: Eyes | null,
+    machine: Machine | null,
   ) {
     this.facts = facts;
     this.loaded = loaded;
     this.cards = detect(facts, loaded.config);
     this.simulate = simulate;
-    if (eyes !== null) this.watching = Promise.resolve(eyes);
+    this.coming = machine === null ? null : Promise.resolve(machine);
   }
 
   /** Looks at this machine, or at the simulated workstation in a directory. */
   static async begin(simulate: string | null): Promise<OwnLook> {
     if (simulate === null) return new OwnLook(readHardware(), await loadConfig(), null, null);
-    const eyes = await (await import('./eyes.js')).eyesOf(simulate);
-    return new OwnLook(eyes.hardware(), { config: DEFAULT_CONFIG, faults: [] }, simulate, eyes);
+    const machine = await (await import('./eyes.js')).machineOf(simulate);
+    const loaded = { config: DEFAULT_CONFIG, faults: [] };
+    return new OwnLook(machine.eyes.hardware(), loaded, simulate, machine);
   }
 
-  /** What sees processes and libvirt; loaded only when it is needed, since sysfs alone answers most questions. */
-  eyes(): Promise<Eyes> {
-    this.watching ??= import('./eyes.js').then(({ eyesOf }) => eyesOf(this.simulate));
-    return this.watching;
+  /** Loaded only when it is needed, since sysfs alone answers most questions. */
+  private machine(): Promise<Machine> {
+    this.coming ??= import('./eyes.js').then(({ machineOf }) => machineOf(this.simulate));
+    return this.coming;
+  }
+
+  /** What sees processes and libvirt. */
+  async eyes(): Promise<Eyes> {
+    return (await this.machine()).eyes;
   }
 
   /** All cards with their state. A state that could not be seen is `unknown`. */
   async cardDocuments(): Promise<CardDocument[]> {
-    const { guests, sure } = await this.guests();
+    const seen = await this.guests();
     return this.cards.map((card) => {
-      const view = viewOf(card, { guests, stuck: new Map(), switching: new Map() });
-      const unsure = view.state === 'detached' && keptForGuests(card) && !sure;
+      const view = viewOf(card, seen);
       return {
         address: card.id,
         name: card.name,
         vendor: card.vendor,
         role: card.role,
         reason: say(card.reason),
-        state: unsure ? 'unknown' : view.state,
+        state: view.state,
         asleep: view.asleep,
         external: card.main.external,
         driver: card.main.driver,
         nodes: card.functions.flatMap((fn) => fn.nodes.map((node) => node.path)),
         iommuGroup: card.main.iommuGroup === null ? null : String(card.main.iommuGroup),
         vm: view.vm,
-        why: unsure ? unseenGuest(card) : view.why === null ? null : say(view.why),
+        why: view.why === null ? null : say(view.why),
         obstacles: card.obstacles.map((one) => ({ code: one.code, sentence: say(one.sentence) })),
       };
     });
@@ -97,20 +89,23 @@ export class OwnLook {
     return this.simulate === null && namesOf(NOTES).includes('journal.json') ? [UNFINISHED] : [];
   }
 
-  /** Cards that guests have; `sure` when every process could be seen. */
-  private async guests(): Promise<GuestsSeen> {
-    const away = this.cards.filter(keptForGuests);
-    if (away.length === 0) return { guests: new Map(), sure: true };
-    const { guestsAmong } = await import('./eyes.js');
-    return guestsAmong(away, await this.eyes());
+  /** What is known beside the hardware: the guests, by the processes that have a card open. */
+  private async guests(): Promise<Seen> {
+    const nothing = { guests: new Map(), stuck: new Map(), switching: new Map() };
+    // Only a card that is kept for guests can be with one.
+    if (!this.cards.some((card) => card.functions.some((fn) => fn.driver === 'vfio-pci'))) return nothing;
+    const { lookForGuests } = await import('./eyes.js');
+    const found = await lookForGuests(await this.machine(), this.cards);
+    const guests = new Map<Address, GuestRef>();
+    for (const [id, { vm, pid }] of found.guests) guests.set(id, vm ?? { uuid: '', name: `process ${pid}` });
+    return { ...nothing, guests, unsure: found.unsure };
   }
 
   /** Who holds a card. Reads the processes only where the use counts do not say that nobody can. */
   async holders(card: Card): Promise<HolderReport> {
     if (countsSayFree(card, this.facts)) return NOBODY;
-    const eyes = await this.eyes();
-    const pass = await eyes.processes(holderQuestion([card], this.facts));
-    return reportHolders([card], this.facts, pass, this.loaded.config.services, eyes);
+    const { lookForHolders } = await import('./eyes.js');
+    return lookForHolders(await this.machine(), [card], this.facts, this.loaded.config.services);
   }
 }
 
@@ -120,10 +115,6 @@ function namesOf(directory: string): string[] {
   } catch {
     return [];
   }
-}
-
-function keptForGuests(card: Card): boolean {
-  return card.functions.some((fn) => fn.driver === 'vfio-pci');
 }
 
 function holderDocument(holder: Holder): HolderDocument {

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { treeOf } from '../../cli/src/completion/tree.js';
 import { buildProgram } from '../../cli/src/program.js';
 import { FAILURES } from '../../core/src/errors.js';
+import { simulatedMachine } from '../../core/src/linux/simulated/machine.js';
 import { editModel } from '../../core/src/linux/simulated/model.js';
 import { command, workstation } from './support-cli.js';
 
@@ -150,4 +151,23 @@ describe('docs/commands.md', () => {
     ])
       expect(page).toContain(`(schema/${name}.json)`);
   });
+});
+
+test('without rights a card that is kept for VMs is not called detached', async () => {
+  const dir = workstation('desktop-amd');
+  const machine = simulatedMachine(dir, { delays: 0 });
+  const [vm] = await machine.eyes.virtualMachines();
+  await machine.hands.perform({ do: 'start-vm', uuid: vm?.uuid ?? '' }, 60_000);
+  expect((await command(['status', '--simulate', dir])).out).toContain('In win11');
+  // Its process is gone, and libvirt has not given the card back.
+  editModel(dir, 'machines', (guests) => {
+    for (const guest of guests) Object.assign(guest, { running: false, pid: null });
+  });
+  expect((await command(['status', '--simulate', dir])).out).toContain('Detached');
+  editModel(dir, 'faults', (faults) => {
+    faults.unseen = 3;
+  });
+  const { out } = await command(['status', '--simulate', dir]);
+  expect(out).toContain('Not known');
+  expect(out).toContain('Whether a VM has it could not be seen');
 });
