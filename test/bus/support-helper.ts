@@ -7,7 +7,7 @@ import { MANAGER, METHODS, type MethodName, type PropertyName } from '../../core
 import { createWorkstation } from '../../core/src/linux/simulated/create.js';
 import { editModel, type GuestModel } from '../../core/src/linux/simulated/model.js';
 import type { ScenarioName } from '../../core/src/linux/simulated/scenarios.js';
-import { type Bus, type Client, connect, PLACES, startBus } from './rig/session.js';
+import { type Bus, type BusOptions, type Client, connect, PLACES, startBus } from './rig/session.js';
 import { REPO } from './rig/tree.js';
 import { BUILT } from './support-build.js';
 
@@ -45,6 +45,10 @@ export interface HelperOptions {
   readonly polkit?: boolean;
   /** The bus policy; the packaged one when left out. */
   readonly policy?: string;
+  /** Files beside the packaged ones. */
+  readonly files?: BusOptions['files'];
+  /** Show the workstation's /sys as that of the sandbox. */
+  readonly sys?: boolean;
   /** polkit's rules; when left out alice may all, mallory nothing, tester `take-back` and `end-own`. */
   readonly rules?: string;
 }
@@ -91,7 +95,10 @@ exec /usr/libexec/gpu-handoff-helper.packaged --simulate ${WORKSTATION} --pace $
   --idle ${options.idle ?? 600}
 `;
   const bus = await startBus({
-    binds: [{ from: dir, to: WORKSTATION, writable: true }],
+    binds: [
+      { from: dir, to: WORKSTATION, writable: true },
+      ...(options.sys === true ? [{ from: join(dir, 'sys'), to: '/sys' }] : []),
+    ],
     ...(options.polkit === undefined ? {} : { polkit: options.polkit }),
     files: {
       '/usr/lib/gpu-handoff/package.json': '{ "type": "module" }\n',
@@ -102,6 +109,7 @@ exec /usr/libexec/gpu-handoff-helper.packaged --simulate ${WORKSTATION} --pace $
       [`${PLACES.activation}/${MANAGER.name}.service`]: packaged(`${MANAGER.name}.service`),
       [`${PLACES.actions}/io.github.gpuhandoff.policy`]: packaged('io.github.gpuhandoff.policy'),
       [`${PLACES.rules}/10-test.rules`]: options.rules ?? RULES,
+      ...options.files,
       // The bus would start polkitd on demand.
       ...(options.polkit === false && {
         [`${PLACES.activation}/org.freedesktop.PolicyKit1.service`]: NO_POLKIT,
