@@ -3,6 +3,7 @@ import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, w
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
+import { buildCommand } from '../cli/build.mjs';
 import { slimDbusNext } from './dbus-next.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -39,14 +40,7 @@ await Promise.all([
     entryPoints: [join(root, 'polkit/src/main.ts')],
     outfile: join(out, 'helper/helper.js'),
   }),
-  build({
-    ...node,
-    format: 'esm',
-    splitting: true,
-    minify: true,
-    entryPoints: [join(root, 'cli/src/main.ts'), join(root, 'cli/src/start.ts')],
-    outdir: join(out, 'cli'),
-  }),
+  buildCommand(node, join(out, 'cli')),
 ]);
 // The signal sender stands beside each bundle that may use it.
 for (const part of ['helper', 'cli']) {

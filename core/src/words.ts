@@ -210,9 +210,10 @@ const english: Translate = (text, plural, count) =>
   plural !== undefined && count !== undefined && count !== 1 ? plural : text;
 
 /** A sentence from its key; numbers become text. */
-export function sentence<Key extends WordKey>(key: Key, ...[values]: ValueArguments<Key>): Sentence {
+export function sentence<Key extends WordKey>(key: Key, ...values: ValueArguments<Key>): Sentence {
   const texts: Record<string, string> = {};
-  const given: Readonly<Record<string, string | number>> = values ?? {};
+  // Not taken apart in the list of parameters: Qt's engine leaves such a parameter empty, silently.
+  const given: Readonly<Record<string, string | number>> = values[0] ?? {};
   for (const name of Object.keys(given)) texts[name] = String(given[name]);
   return { key, values: texts };
 }
