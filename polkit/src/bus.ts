@@ -19,8 +19,8 @@ interface Stream {
 const SYSTEM_BUS = 'unix:path=/run/dbus/system_bus_socket';
 
 /**
- * Puts the gate between the socket and dbus-next's parser, which then reads one message at a time: its 16 bytes and
- * its rest. So one that it cannot read throws here, and not out of the event loop.
+ * Puts the gate between the socket and dbus-next's parser, which then reads one message at a time: its 16 bytes
+ * and its rest. So one that it cannot read throws here, and not out of the event loop.
  */
 function guard(bus: Bus, complain: (why: unknown) => void): void {
   const { _connection: connection } = bus as unknown as Inner;

@@ -28,7 +28,7 @@ export class Clients {
     await askBus(this.bus, 'AddMatch', 's', [rule]);
   }
 
-  /** The Unix user of a caller, as the bus itself knows it from the socket. Rejects when the caller has left. */
+  /** The Unix user of a caller, as the bus knows it from the socket. Rejects when the caller has left. */
   userOf(caller: string): Promise<number> {
     const known = this.users.get(caller);
     if (known !== undefined) return known;

@@ -1,7 +1,8 @@
 /**
- * Weighs messages before anything is made of them: dbus-next turns each value of a body into objects many times its
- * size, so a message of a few megabytes that any user may send would take all the memory there is. What is too
- * large, or of types that no method has, comes in without its body; what nobody here listens to does not come in.
+ * Weighs messages before anything is made of them: dbus-next turns each value of a body into objects many times
+ * its size, so a message of a few megabytes, which any user may send, would take all the memory there is. What is
+ * too large, or of types that no method has, comes in without its body; what nobody here listens to does not come
+ * in at all.
  */
 import { METHODS, type MethodSpec } from '../../core/src/contract.js';
 
@@ -40,7 +41,7 @@ const SIGNATURE = 8;
 /** A code that no field has. */
 const NO_FIELD = 127;
 
-/** Reads the header's fields, an array of (yv). Null where one of them is of a type that no known field has. */
+/** Reads the header's fields, an array of (yv). Null where one is of a type that no known field has. */
 function readFields(buffer: Buffer, length: number, little: boolean): Fields | null {
   const found = { sender: '', member: '', signature: '', signatureAt: -1 };
   const word = (at: number): number => (little ? buffer.readUInt32LE(at) : buffer.readUInt32BE(at));
@@ -81,7 +82,7 @@ function weigh(type: number, fields: Fields, bodyLength: number): Verdict {
 
 /** Takes the bytes of a connection as they come, and delivers the messages that may come in. */
 export class Gate {
-  /** Called with the first 16 bytes of a message and with its rest. May throw where the body cannot be read. */
+  /** Called with the first 16 bytes of a message and its rest. May throw where the body cannot be read. */
   private readonly deliver: (fixed: Buffer, rest: Buffer) => void;
   private readonly complain: (why: unknown) => void;
   private parts: Buffer[] = [];

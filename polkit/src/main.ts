@@ -20,7 +20,7 @@ The privileged helper of GPU Handoff. The bus starts it by itself.
   --bus ADDRESS      a D-Bus address instead of the system bus
   --idle SECONDS     leave after so long without a client
   --simulate DIR     work on a simulated workstation instead of this machine
-  --pace SCALE       with --simulate: how long its steps take, 1 being about a real machine's time (default: 1)
+  --pace SCALE       with --simulate: how long its steps take; 1, the default, is about as on a real machine
   --authority WHO    with --simulate: who is asked for authorization (default: polkit)
 `;
 

@@ -18,7 +18,7 @@ import { dicts, s, u } from './values.js';
 const PUBLISH_MS = 50;
 /** How often it is looked, at least, whether anybody still needs the helper. */
 const IDLE_LOOK_MS = 5000;
-/** How long the helper, when asked to stop, goes on for calls that are being answered: a dialog can stand for long. */
+/** How long the helper, when asked to stop, goes on for calls that wait: a dialog can stand for long. */
 const ANSWER_MS = 10_000;
 const ANSWER_LOOK_MS = 20;
 
@@ -178,8 +178,8 @@ export class Service {
   }
 
   /**
-   * Leaves when nobody needs the helper. The name is given back first: the bus then starts a new helper for whoever
-   * calls from there on, and who called before is heard before the bus confirms it.
+   * Leaves when nobody needs the helper. The name is given back first: the bus then starts a new helper for
+   * whoever calls from there on, and who called before is heard before the bus confirms it.
    */
   private async leaveWhenIdle(): Promise<void> {
     const { door, engine, clients } = this;

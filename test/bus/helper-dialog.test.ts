@@ -6,7 +6,7 @@ const CARD = '0000:01:00.0';
 const CARD_NAME = 'GeForce RTX 4070 Max-Q / Mobile';
 const INTERACTIVE = { interactive: true } as const;
 
-/** An agent for a process that only says what it is told: pkttyagent, once it waits for a password, hears nothing. */
+/** An agent that only says what it is told: pkttyagent, once it waits for a password, hears nothing. */
 const AGENT = `
 import os, sys
 import dbus, dbus.mainloop.glib, dbus.service
@@ -32,7 +32,8 @@ subject = ('unix-process', {
     'pid': dbus.UInt32(pid), 'start-time': dbus.UInt64(start), 'uid': dbus.Int32(os.getuid()),
 })
 polkit = bus.get_object('org.freedesktop.PolicyKit1', '/org/freedesktop/PolicyKit1/Authority')
-polkit.RegisterAuthenticationAgent(subject, 'C', '/agent', dbus_interface='org.freedesktop.PolicyKit1.Authority')
+AUTHORITY = 'org.freedesktop.PolicyKit1.Authority'
+polkit.RegisterAuthenticationAgent(subject, 'C', '/agent', dbus_interface=AUTHORITY)
 print('registered')
 GLib.MainLoop().run()
 `;

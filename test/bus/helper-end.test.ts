@@ -51,7 +51,8 @@ describe('a helper that is killed', () => {
       expect(mended).toMatchObject({ kind: 'recover', state: 'done', user: 'root', error: '' });
       expect(mended.id).not.toBe(id);
       expect(mended.sentence).toBe(
-        'The helper was restarted in the middle, and GeForce RTX 4070 Max-Q / Mobile was brought back to the host.',
+        'The helper was restarted in the middle, and ' +
+          'GeForce RTX 4070 Max-Q / Mobile was brought back to the host.',
       );
       expect(await alice.card(CARD)).toMatchObject({ state: 'host', driver: 'nvidia', why: '' });
       expect(readModel(helper.dir, 'services').map((service) => service.active)).toEqual([true, true]);

@@ -137,7 +137,8 @@ describe('libvirt’s hook without a helper', () => {
       code: 1,
       stdout: '',
       stderr:
-        'GPU Handoff\'s helper did not answer, so the card was left with the host: see "journalctl -u gpu-handoff".\n',
+        "GPU Handoff's helper did not answer, so the card was left with the host: " +
+        'see "journalctl -u gpu-handoff".\n',
     });
     expect(await hook(helper, ['release', 'end', 'shutdown'], domain('win11', [0, 1]))).toMatchObject({
       code: 0,

@@ -254,7 +254,8 @@ describe('a domain with a hostile description', () => {
     )
     .join('');
   const domain = (name: string, more = ''): string =>
-    `<domain type='kvm'><name>${name}</name><uuid>${UUID}</uuid>${more}<devices>${hostdevs}</devices></domain>`;
+    `<domain type='kvm'><name>${name}</name><uuid>${UUID}</uuid>${more}` +
+    `<devices>${hostdevs}</devices></domain>`;
   const escaped = (text: string): string => text.replace(/&/g, '&amp;').replace(/</g, '&lt;');
 
   it.each([

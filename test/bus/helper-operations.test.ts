@@ -215,7 +215,8 @@ describe('operations', () => {
       const fault = await refusal(call());
       expect(fault.error).toBe('io.github.gpuhandoff.Error.Busy');
       expect(fault.message).toBe(
-        `Another operation is running (handing ${CARD_NAME} to the VM “win11”): wait until it is done, or cancel it.`,
+        `Another operation is running (handing ${CARD_NAME} to the VM “win11”): ` +
+          'wait until it is done, or cancel it.',
       );
     }
     faults({});
@@ -399,7 +400,8 @@ describe('ending holders', () => {
         } else {
           expect(end).toMatchObject({ state: 'failed', error: 'Failed' });
           expect(end.sentence).toBe(
-            'org.blender.Blender (process 4242, ada) did not close within 10 s: save your work there, or force it.',
+            'org.blender.Blender (process 4242, ada) did not close within 10 s: ' +
+              'save your work there, or force it.',
           );
           expect(end.steps[0]).toMatchObject({ state: 'failed', sentence: end.sentence });
           expect(left).toBe(true);

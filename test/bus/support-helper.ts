@@ -1,4 +1,4 @@
-/** The built helper on a private bus, started by the bus as on an installed system, over a simulated workstation. */
+/** The built helper on a private bus, started by the bus as when installed, over a simulated workstation. */
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ import { BUILT } from './support-build.js';
 const WORKSTATION = '/srv/workstation';
 const PROPERTIES_INTERFACE = 'org.freedesktop.DBus.Properties';
 
-/** What polkit says to the powers of a user: `yes` to these, `ask` (an administrator's password) to the others. */
+/** What polkit says to a user's powers. Where an administrator's password is needed, somebody has to ask. */
 const RULES = `polkit.addRule(function (action, subject) {
   var prefix = 'io.github.gpuhandoff.';
   if (action.id.indexOf(prefix) !== 0) return;

@@ -1,4 +1,4 @@
-/** Messages as bytes, for what no library would send: any types, any flags, any size, and replies only counted. */
+/** Messages as bytes, for what no library would send: any types, any flags, any size. */
 import { createConnection, type Socket } from 'node:net';
 
 /** Complete types of a signature: `sa{sv}` is `s` and `a{sv}`. */

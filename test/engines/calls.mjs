@@ -3,7 +3,7 @@
 /**
  * Calls a module's functions one after another and gives what they return, as JSON with one entry per call.
  * At any depth of an argument, `{"$result": "name"}` stands for what the call with `"as": "name"` returned,
- * `{"$constant": value}` for a function that returns the value, and `{"$map": [[key, value], ...]}` for a Map.
+ * `{"$constant": value}` for a function that returns the value, `{"$map": [[key, value], ...]}` for a Map.
  * @param {(name: string, args: unknown[]) => unknown} invoke calls the module's function of that name
  * @param {{call: string, as?: string, args: unknown[]}[]} calls
  * @returns {string}

@@ -31,7 +31,7 @@ interface Answer {
   readonly error?: string;
 }
 
-/** What a widget asks of the core on a machine: its cards, its states, who holds them, what a hand-off would do. */
+/** What is asked of the core on a machine: its cards, who holds them, what a hand-off would do. */
 async function callsFor(scenario: ScenarioName): Promise<Call[]> {
   const dir = join(work, scenario);
   createWorkstation(dir, scenario);
