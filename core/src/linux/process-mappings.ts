@@ -199,7 +199,10 @@ export class MappingJudge {
   ): Promise<[string, Mapped][]> {
     const asked: [string, Mapped][] = [];
     for (const entry of entries) {
-      if (entry[1].name.startsWith('/dmabuf:')) this.#verdicts.set(entry[0], 'buffer');
+      const [key, { name }] = entry;
+      if (name.startsWith('/dmabuf:')) this.#verdicts.set(key, 'buffer');
+      // Rings of io_uring, perf and packet sockets; a file's path begins with a slash.
+      else if (!name.startsWith('/')) this.#verdicts.set(key, 'other');
       else (this.#mayFollow ? asked : unreachable).push(entry);
     }
     if (asked.length === 0) return [];
