@@ -26,8 +26,9 @@ import {
 import { parseStat } from '../../core/src/linux/process-stat.js';
 
 /*
- * Harmless nodes that every machine has stand for the card: /dev/full (1:7) for descriptors, /dev/zero (1:5) for
- * mappings. The processes are real, and so is /proc; only dma-bufs, which nothing here can make, come from a tree.
+ * Harmless nodes that every machine has stand for the card: /dev/full (1:7) for descriptors, /dev/zero (1:5)
+ * for mappings. The processes are real, and so is /proc; only dma-bufs, which nothing here can make, come
+ * from a tree.
  */
 
 const FULL = '1:7';
@@ -92,7 +93,7 @@ function ask(numbers: readonly string[], more: Partial<PassRequest> = {}): Promi
   return passOverProcesses({ numbers: new Set(numbers), exporters: new Set(), ...more });
 }
 
-/** The answer of a pass in a process of its own, run with fewer rights by setpriv; null where there is no setpriv. */
+/** The answer of a pass in a process of its own, run with fewer rights; null where there is no setpriv. */
 function askAs(rights: readonly string[], number: string): PassResult | null {
   const program = `import { passOverProcesses } from '${join(scratch, 'pass.mjs')}';
 const result = await passOverProcesses({ numbers: new Set(['${number}']), exporters: new Set() });
@@ -213,7 +214,8 @@ ctypes.CDLL(None).pthread_exit(None)`,
 function mapping(path: string): string {
   return `libc = ctypes.CDLL(None)
 libc.mmap.restype = ctypes.c_void_p
-libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long]
+i = ctypes.c_int
+libc.mmap.argtypes = [ctypes.c_void_p, ctypes.c_size_t, i, i, i, ctypes.c_long]
 fd = os.open(${JSON.stringify(path)}, os.O_RDWR)
 assert libc.mmap(None, 4096, 3, 2, fd, 0) not in (None, ctypes.c_void_p(-1).value)
 os.close(fd)`;
@@ -368,7 +370,7 @@ describe('the pass', () => {
   // The number of descriptors stays the same in these two, so that it is not what gives the change away.
   it('notices what a process opens and closes between passes', async () => {
     const child = await shell(
-      'exec 9</dev/zero; echo ready; read a; exec 9</dev/full; echo open; read b; exec 9</dev/zero; echo closed',
+      'exec 9</dev/zero; echo ready; read a; exec 9</dev/full; echo open; read b; exec 9</dev/zero; echo no',
     );
     const step = async (): Promise<void> => {
       const said = new Promise((resolve) => child.stdout?.once('data', resolve));
@@ -473,7 +475,8 @@ describe('a look that does not come back', () => {
     const locked = await shell(':');
     const child = await python(mapping('/dev/zero'));
     const real = spawnSync('/bin/sh', ['-c', 'command -v awk']).stdout.toString().trim();
-    const script = `case " $* " in *" /proc/${locked.pid}/maps "*) exec 5</proc/${locked.pid}/maps; exec sleep 600 ;; esac
+    const maps = `/proc/${locked.pid}/maps`;
+    const script = `case " $* " in *" ${maps} "*) exec 5<${maps}; exec sleep 600 ;; esac
 exec ${real} "$@"`;
     await instead('awk', script, async () => {
       const result = await ask([ZERO], { fresh: true, timeLimitMs: 4000 });
@@ -541,7 +544,7 @@ describe('dma-bufs', () => {
     symlinkSync('/dmabuf:', join(base, 'fd', String(fd)));
     writeFileSync(
       join(base, 'fdinfo', String(fd)),
-      `pos:\t0\nflags:\t02000002\nmnt_id:\t15\nino:\t${inode}\nsize:\t4096\ncount:\t2\nexp_name:\t${exporter}\n`,
+      `pos:\t0\nflags:\t02000002\nmnt_id:\t15\nino:\t${inode}\nsize:\t4096\nexp_name:\t${exporter}\n`,
     );
   }
 

@@ -3,9 +3,10 @@ import { readdirSync, readlinkSync } from 'node:fs';
 import { readStat } from './process-stat.js';
 
 /*
- * Children that look where a look may never come back: stat() of a file on a dead NFS server or FUSE daemon, and
- * everything that waits for another process's memory map (maps, smaps, cmdline). A thread stuck there would keep
- * this process from ever ending; a child is killed, and where even that does not help it is left behind.
+ * Children that look where a look may never come back: stat() of a file on a dead NFS server or FUSE daemon,
+ * and everything that waits for another process's memory map (maps, smaps, cmdline). A thread stuck there
+ * would keep this process from ever ending; a child is killed, and where even that does not help it is left
+ * behind.
  */
 
 /** How a child ended. */
@@ -147,7 +148,8 @@ export interface Reading {
 }
 
 /**
- * Reads files in children; a file that does not come back is skipped and the reading is started again after it.
+ * Reads files in children; a file that does not come back is skipped and the reading is started again after
+ * it.
  *
  * @param start what to run; `flush` asks for every file's text before the next file is opened
  */
@@ -188,9 +190,9 @@ export async function readThroughChild(
 export type TakePiece = (path: string, piece: Buffer, last: boolean) => void;
 
 /**
- * Reads small files of /proc in a child: `grep -z ''` gives the name of a file, NUL, its text up to the next NUL, NUL,
- * and so on. A NUL can stand neither in a path nor in a text of /proc but cmdline, whose arguments it ends. Files after
- * one that does not come back are not read.
+ * Reads small files of /proc in a child: `grep -z ''` gives the name of a file, NUL, its text up to the next
+ * NUL, NUL, and so on. A NUL can stand neither in a path nor in a text of /proc but cmdline, whose arguments
+ * it ends. Files after one that does not come back are not read.
  */
 export async function readTexts(
   paths: readonly string[],

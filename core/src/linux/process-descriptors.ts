@@ -8,14 +8,15 @@ import { knownNodes } from './process-nodes.js';
 import { slowFiles } from './process-stuck.js';
 
 /*
- * Which open descriptors are the card's. A few `find -L` at once stat every descriptor (one system call each, as
- * against readlink and then stat) and name only those that are character devices or have no type at all; the
- * latter are the kernel's anonymous inodes and dma-bufs (fs/libfs.c, anon_inode_getattr). Every distinct inode is
- * judged once. Where find is not there, fails or hangs, the same descriptors are looked at more slowly, so that no file
- * system is asked that may not answer.
+ * Which open descriptors are the card's. A few `find -L` at once stat every descriptor (one system call each,
+ * as against readlink and then stat) and name only those that are character devices or have no type at all;
+ * the latter are the kernel's anonymous inodes and dma-bufs (fs/libfs.c, anon_inode_getattr). Every distinct
+ * inode is judged once. Where find is not there, fails or hangs, the same descriptors are looked at more
+ * slowly, so that no file system is asked that may not answer.
  *
- * This process itself only reads directories and links of /proc. It follows none, since what lies behind can be changed
- * by its owner at any time, and reads no fdinfo, since drivers take locks of their own to write theirs.
+ * This process itself only reads directories and links of /proc. It follows none, since what lies behind can
+ * be changed by its owner at any time, and reads no fdinfo, since drivers take locks of their own to write
+ * theirs.
  */
 
 /** What looking at descriptors could not see. */
@@ -47,8 +48,8 @@ function fdinfos(paths: readonly string[], search: Search): Promise<ReadonlyMap<
 }
 
 /**
- * True for a descriptor that was opened with O_PATH: it names the node without opening it, so the driver does not
- * know of it.
+ * True for a descriptor that was opened with O_PATH: it names the node without opening it, so the driver does
+ * not know of it.
  */
 function onlyNames(fdinfo: string): boolean {
   return (Number.parseInt(fdinfoField(fdinfo, 'flags') ?? '0', 8) & O_PATH) !== 0;
@@ -188,7 +189,7 @@ export class DescriptorJudge {
       this.#hold(path, null);
       return;
     }
-    // The link's own mode tells how it was opened: O_PATH and access mode 3 (ioctl only) have neither r nor w.
+    // The link's own mode tells how it was opened: O_PATH and access mode 3 (ioctl only) lack r and w.
     const link = lstatSync(path, { throwIfNoEntry: false });
     if (link !== undefined && (link.mode & 0o600) === 0) this.#suspects.push({ path, ...verdict });
     else this.#hold(path, verdict.number);
@@ -280,8 +281,8 @@ function linkOf(path: string, refused?: () => void): string | null {
 let loop: string | null = null;
 
 /**
- * A path to the inode that nearly all anonymous descriptors share (eventfd, epoll, timerfd, inotify, …; fs/anon_inodes.c),
- * or null. Having one at hand keeps thousands of lines out of find's answer.
+ * A path to the inode that nearly all anonymous descriptors share (eventfd, epoll, timerfd, inotify, …;
+ * fs/anon_inodes.c), or null. Having one at hand keeps thousands of lines out of find's answer.
  */
 function anonymousInode(): string | null {
   if (loop !== null && linkOf(loop) === ANONYMOUS) return loop;
@@ -369,8 +370,8 @@ function namedFiles(target: Target, gaps: DescriptorGaps): Named[] {
 }
 
 /**
- * Looks at descriptors in a way that one of them cannot spoil for the others: fdinfo tells the mount, only what lies on
- * a local one is stat'ed with the rest, and what may not answer is asked last.
+ * Looks at descriptors in a way that one of them cannot spoil for the others: fdinfo tells the mount, only
+ * what lies on a local one is stat'ed with the rest, and what may not answer is asked last.
  */
 async function lookCarefully(
   targets: Iterable<Target>,

@@ -22,9 +22,10 @@ const UNITS: Readonly<Record<string, number>> = { '': 1, KiB: 1024, MiB: 1024 **
 const HOST_REGION = /^(?:cpu|gtt|system|smem|shmem|memory|stolen-system)/;
 
 /**
- * Bytes of the card's memory by the texts of DRM fdinfo files (Documentation/gpu/drm-usage-stats.rst), or null where
- * the driver does not tell. Descriptors of one client repeat its numbers. Per region what is resident counts, else
- * the older `drm-memory-`, else the total; the machine's own memory counts only where no other is named.
+ * Bytes of the card's memory by the texts of DRM fdinfo files (Documentation/gpu/drm-usage-stats.rst), or
+ * null where the driver does not tell. Descriptors of one client repeat its numbers. Per region what is
+ * resident counts, else the older `drm-memory-`, else the total; the machine's own memory counts only where
+ * no other is named.
  */
 export function gpuMemory(texts: readonly string[]): number | null {
   const clients = new Map<string, Map<string, Map<string, number>>>();
@@ -72,9 +73,9 @@ export interface Details {
 }
 
 /**
- * Command lines, cgroups and memory of processes, through a child: the command line waits for the process's memory
- * map and DRM's fdinfo for locks of its driver, and it is on a card that hangs that one wants to know who holds it.
- * What cannot be read in time is left out.
+ * Command lines, cgroups and memory of processes, through a child: the command line waits for the process's
+ * memory map and DRM's fdinfo for locks of its driver, and it is on a card that hangs that one wants to know
+ * who holds it. What cannot be read in time is left out.
  */
 export async function readDetails(
   search: Search,
@@ -107,7 +108,7 @@ export async function readDetails(
     if (room > 0) argv.args.push(begun);
     begun = '';
   };
-  // Command lines last: they are what does not come back, and what is not read is missing only from this report.
+  // Command lines last: they are what does not come back, and nothing after that is read.
   await readTexts([...cgroups.keys(), ...infos.keys(), ...argvs.keys()], search.patience, take);
   const details = new Map<number, Details>();
   for (const pid of pids) {

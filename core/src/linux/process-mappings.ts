@@ -15,15 +15,15 @@ import { lockedMemory } from './process-stuck.js';
 
 /*
  * Which mappings are the card's: the descriptor can be closed while the mapping stays. A line of maps
- * (proc_pid_maps(5)) has the file system and the inode of what is mapped, but neither type nor device number. So the
- * distinct inodes of all processes are gathered, and each is asked once:
+ * (proc_pid_maps(5)) has the file system and the inode of what is mapped, but neither type nor device number.
+ * So the distinct inodes of all processes are gathered, and each is asked once:
  *
  *   1. stat of /proc/PID/map_files/RANGE, which is the mapped inode itself whatever its name. Needs
  *      CAP_CHECKPOINT_RESTORE (Linux 5.9) or CAP_SYS_ADMIN.
- *   2. Without that: the inodes of nodes that are known from /dev and from descriptors, then what lies at the line's path as the process sees it,
- *      if it is the same inode.
- *   3. What is then left (deleted, or out of reach) is told by smaps: memory of a device (VmFlags io, pf, mm) is
- *      reported as uncertain; page cache of a file is not the card's.
+ *   2. Without that: the inodes of nodes that are known from /dev and from descriptors, then what lies at the
+ *      line's path as the process sees it, if it is the same inode.
+ *   3. What is then left (deleted, or out of reach) is told by smaps: memory of a device (VmFlags io, pf, mm)
+ *      is reported as uncertain; page cache of a file is not the card's.
  */
 
 /** A distinct mapped inode. */
@@ -40,8 +40,9 @@ export interface Mapped {
 }
 
 /**
- * Reads maps files and says of each which inodes it maps, by running numbers; a number's first use has the whole line.
- * The texts themselves are megabytes. `p` and `k` are made strings, so that large inodes are not compared as floats.
+ * Reads maps files and says of each which inodes it maps, by running numbers; a number's first use has the
+ * whole line. The texts themselves are megabytes. `d` and `p` are made strings, so that large inodes are not
+ * compared as floats.
  */
 const AWK = `BEGIN {
   for (i = 1; i < ARGC; i++) {
@@ -142,7 +143,7 @@ export class MappingGatherer {
   }
 }
 
-/** The name in map_files of a range in maps: the same without leading zeros (fs/proc/base.c, dname_to_vma_addr). */
+/** The name in map_files of a range in maps: without leading zeros (fs/proc/base.c, dname_to_vma_addr). */
 export function mapFile(range: string): string {
   return range.replace(/(^|-)0+(?=[0-9a-f])/g, '$1');
 }

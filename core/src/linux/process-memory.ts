@@ -5,17 +5,18 @@ import type { Hold, Search, Target } from './process-holds.js';
 import { readStat, TEXT } from './process-stat.js';
 
 /*
- * Most processes sleep from one pass to the next, and one of which no thread has run cannot have opened, closed or
- * mapped anything. So a pass remembers of every process how much each of its threads had run *before* it was looked at,
- * and the next pass looks again only where that has changed.
+ * Most processes sleep from one pass to the next, and one of which no thread has run cannot have opened,
+ * closed or mapped anything. So a pass remembers of every process how much each of its threads had run
+ * *before* it was looked at, and the next pass looks again only where that has changed.
  *
- * /proc/PID/task/TID/schedstat has the time on a processor in nanoseconds, the time of waiting, and how often it was
- * scheduled in (Documentation/scheduler/sched-stats.rst). The time of a thread that runs right now lags behind, hence
- * the state is read first: asleep then, and the same numbers as at the mark, means that it has not run in between.
+ * /proc/PID/task/TID/schedstat has the time on a processor in nanoseconds, the time of waiting, and how often
+ * it was scheduled in (Documentation/scheduler/sched-stats.rst). The time of a thread that runs right now
+ * lags behind, hence the state is read first: asleep then, and the same numbers as at the mark, means that it
+ * has not run in between.
  *
- * Two processes that share a table of descriptors without being threads of each other (clone with CLONE_FILES alone) are
- * the exception; the number of open descriptors (st_size of /proc/PID/fd since Linux 6.2) gives away most of what the one
- * does for the other, and nothing is believed for longer than half a minute.
+ * Two processes that share a table of descriptors without being threads of each other (clone with CLONE_FILES
+ * alone) are the exception; the number of open descriptors (st_size of /proc/PID/fd since Linux 6.2) gives
+ * away most of what the one does for the other, and nothing is believed for longer than half a minute.
  */
 
 const BELIEVED_MS = 30_000;
@@ -88,7 +89,7 @@ function isSame(a: Mark, b: Mark): boolean {
 
 /** What earlier passes with the same question saw. */
 export class PassMemory {
-  /** Exporters of dma-bufs by inode: a process that has only mapped one does not know, and who does may be asleep. */
+  /** Exporters of dma-bufs by inode: who has one mapped does not know, and who has it open may be asleep. */
   readonly exporters = new Map<string, string>();
   #memories = new Map<number, Memory>();
   #marks = new Map<number, { readonly mark: Mark; readonly at: number }>();

@@ -9,13 +9,14 @@ export interface Mount {
 }
 
 /**
- * Types whose stat() waits for no server and no daemon (fs/*: their getattr reads the inode in memory). Everything
- * else (nfs*, cifs, 9p, fuse*, overlay over one of them, zfs with a suspended pool, …) may block for ever.
+ * Types whose stat() waits for no server and no daemon (fs/*: their getattr reads the inode in memory).
+ * Everything else (nfs*, cifs, 9p, fuse*, overlay over one of them, zfs with a suspended pool, …) may block
+ * for ever.
  */
 const LOCAL_TYPES: ReadonlySet<string> = new Set(
-  `bcachefs bpf btrfs cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs erofs exfat ext2 ext3 ext4 f2fs
-  hugetlbfs iso9660 mqueue msdos ntfs3 proc pstore ramfs rootfs securityfs squashfs sysfs tmpfs tracefs udf vfat
-  xfs`.split(/\s+/),
+  `bcachefs bpf btrfs cgroup cgroup2 configfs debugfs devpts devtmpfs efivarfs erofs exfat ext2 ext3 ext4
+  f2fs hugetlbfs iso9660 mqueue msdos ntfs3 proc pstore ramfs rootfs securityfs squashfs sysfs tmpfs tracefs
+  udf vfat xfs`.split(/\s+/),
 );
 
 /** Mounts by their id, which is one for the whole machine. */

@@ -2,8 +2,8 @@ import { lstatSync, readdirSync } from 'node:fs';
 import { deviceNumber } from './process-child.js';
 
 /*
- * The nodes in this machine's own /dev, by inode. A descriptor of one of them need not be followed to know its number;
- * following is for a child only, since a process may put another file in its place at any moment.
+ * The nodes in this machine's own /dev, by inode. A descriptor of one of them need not be followed to know
+ * its number; following is for a child only, since a process may put another file in its place at any moment.
  */
 
 /** /dev/snd/by-path, /dev/bus/usb/001: nothing of interest lies deeper. */

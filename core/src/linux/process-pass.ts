@@ -8,9 +8,9 @@ import { PassMemory } from './process-memory.js';
 import { type ProcessStat, readStat, readUid } from './process-stat.js';
 
 /*
- * Finds the processes that hold a card, by device numbers and never by paths: a container has its own /dev, a node
- * can have any name or none. Descriptors and mappings are looked at by children of the system's own tools (find,
- * grep, stat), on as many cores as there are; this process only reads what can never block.
+ * Finds the processes that hold a card, by device numbers and never by paths: a container has its own /dev, a
+ * node can have any name or none. Descriptors and mappings are looked at by children of the system's own
+ * tools (find, grep, stat), on as many cores as there are; this process only reads what can never block.
  */
 
 export interface PassRequest {
@@ -21,8 +21,8 @@ export interface PassRequest {
   /** `exp_name`s of dma-bufs (fdinfo): `nv_dmabuf`, or the DRM driver's name. */
   readonly exporters: ReadonlySet<string>;
   /**
-   * Look into every process anew. Otherwise one is not looked into again as long as none of its threads has run
-   * since it was (at most half a minute).
+   * Look into every process anew. Otherwise one is not looked into again as long as none of its threads has
+   * run since it was (at most half a minute).
    */
   readonly fresh?: boolean;
   /** Milliseconds after which the pass ends with `complete: false`; 10 000 unless said otherwise. */
@@ -37,8 +37,8 @@ export interface DeviceUse {
   /** Descriptors in ascending order; none for a mapping, or a dma-buf that is mapped but no longer open. */
   readonly fds: readonly number[];
   /**
-   * False for what may be the card's and could not be told from another device's: a mapping of a deleted node without
-   * CAP_CHECKPOINT_RESTORE, or a mapped dma-buf whose exporter the kernel does not name.
+   * False for what may be the card's and could not be told from another device's: a mapping of a deleted node
+   * without CAP_CHECKPOINT_RESTORE, or a mapped dma-buf whose exporter the kernel does not name.
    */
   readonly certain: boolean;
 }
@@ -82,7 +82,7 @@ export interface PassResult {
 }
 
 const TIME_LIMIT_MS = 10_000;
-/** Looks at what came or changed during the look before; processes that fork without end must not hold up the pass. */
+/** Looks at most, for what came or changed during the one before; who forks without end must not delay it. */
 const ROUNDS = 3;
 /** Processes for which a child of its own is started. */
 const ENOUGH = 32;
@@ -118,12 +118,12 @@ function kernelThreads(proc: string): ReadonlySet<number> {
     for (const pid of readFileSync(`${proc}/2/task/2/children`, 'utf8').split(' '))
       if (pid !== '' && !hasProgram(`${proc}/${pid}`)) threads.add(Number(pid));
   } catch {
-    // A container's own pids, or a kernel without CONFIG_PROC_CHILDREN: they are then looked at like the rest.
+    // A container's own pids, or a kernel without CONFIG_PROC_CHILDREN: then they are like the rest.
   }
   return threads;
 }
 
-/** Clock ticks since boot, to compare with start times; NaN where unknown. USER_HZ is 100 wherever Node runs. */
+/** Clock ticks since boot, as start times are; NaN where unknown. USER_HZ is 100 wherever Node runs. */
 function ticksNow(): number {
   try {
     return Math.round(Number.parseFloat(readFileSync('/proc/uptime', 'utf8')) * 100);
@@ -132,7 +132,7 @@ function ticksNow(): number {
   }
 }
 
-/** The threads of a process whose first thread has ended while others live on: they have its files and memory. */
+/** The threads of a process whose first thread has ended while others live on: they have all it had. */
 function livingThreads(target: Target): Target[] {
   const stat = readStat(target.base);
   if (stat?.state !== 'Z' || stat.threads < 2) return [];
@@ -216,8 +216,8 @@ class Pass {
   }
 
   /**
-   * Looks once at these, of which `recall` may first take out some; a share is begun with as soon as that is done.
-   * Gives the threads that hold the files of those whose first thread has ended.
+   * Looks once at these, of which `recall` may first take out some; a share is begun with as soon as that is
+   * done. Gives the threads that hold the files of those whose first thread has ended.
    */
   async #look(
     shared: readonly (readonly Target[])[],
@@ -250,8 +250,9 @@ class Pass {
   }
 
   /**
-   * Completes what was found of these processes. Gives the pids that may have passed to another process during the
-   * look: those whose process is not surely older than it (`began`, clock ticks), or changed while it was described.
+   * Completes what was found of these processes. Gives the pids that may have passed to another process
+   * during the look: those whose process is not surely older than it (`began`, clock ticks), or changed while
+   * it was described.
    */
   async #describe(looked: ReadonlySet<number>, began: number): Promise<Set<number>> {
     const { proc, holds } = this.#search;
@@ -328,8 +329,8 @@ function memoryFor(request: PassRequest): PassMemory {
 }
 
 /**
- * Looks once at all processes. Never rejects for what processes do meanwhile, and never waits longer than the time
- * limit; rejects only where procfs itself cannot be listed.
+ * Looks once at all processes. Never rejects for what processes do meanwhile, and never waits longer than the
+ * time limit; rejects only where procfs itself cannot be listed.
  */
 export async function passOverProcesses(request: PassRequest): Promise<PassResult> {
   const timeLimitMs = request.timeLimitMs ?? TIME_LIMIT_MS;

@@ -26,7 +26,7 @@ export function parseStat(text: string): ProcessStat | null {
   let flags = 0;
   let threads = 0;
   let startTicks = Number.NaN;
-  // Fields count from 1 and the name is the second. Called for every process, so the rest is not cut into pieces.
+  // Fields count from 1, the name is the second. Called for every process, so it makes few pieces.
   let from = close + 2;
   for (let field = 3; field <= 22 && from > 0; field++) {
     const to = text.indexOf(' ', from);

@@ -2,8 +2,8 @@ import { now } from './process-child.js';
 import { readStat } from './process-stat.js';
 
 /*
- * Every look that does not come back costs its time limit, and may leave a child behind that cannot be ended. So it is
- * remembered for a while which processes do that, from one pass to the next.
+ * Every look that does not come back costs its time limit, and may leave a child behind that cannot be ended.
+ * So it is remembered for a while which processes do that, from one pass to the next.
  */
 
 const SPARE_MS = 30_000;

@@ -1,6 +1,7 @@
 /*
- * How long the pass over /proc takes, beside a C program that only reads every link (readlinks.c), and beside seven
- * runs of lsof. Prints a table; exits with 1 when a target is missed, and with 2 when it could not measure.
+ * How long the pass over /proc takes, beside a C program that only reads every link (readlinks.c), and beside
+ * seven runs of lsof. Prints a table; exits with 1 when a target is missed, and with 2 when it could not
+ * measure.
  *
  *   node test/bench/holders/bench.mjs [--quick]
  *
@@ -9,8 +10,9 @@
  * ran     a later pass, where every process of the herd has run since the one before
  * asleep  a later pass, where the herd has slept since the one before
  *
- * The pass works on as many cores as it finds, C on one, so other work disturbs the pass more than C. As root all of this
- * goes before other work (nice, and autogroup's nice), C and pass alike; what others used meanwhile is told.
+ * The pass works on as many cores as it finds, C on one, so other work disturbs the pass more than C. As root
+ * all of this goes before other work (nice, and autogroup's nice), C and pass alike; what others used
+ * meanwhile is told.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -23,6 +25,7 @@ const PROCESSES = 400;
 const FILES = 60;
 const HOLDERS = 4;
 const NODES = ['full', 'zero', 'random', 'urandom', 'tty', 'ptmx', 'kmsg'].map((name) => `/dev/${name}`);
+const KINDS = ['cold', 'anew', 'ran', 'asleep'];
 const MOST_OF_C = 1.5;
 const LEAST_OF_LSOF = 20;
 /** Passes of which the memory is told, and how Node is kept small. */
@@ -85,7 +88,7 @@ function run(program, args = []) {
   });
 }
 
-/** Milliseconds of processor time since boot: used by all, idle, and used by this process and its ended children. */
+/** Processor time since boot, ms: used by all, idle, and used by this process and its ended children. */
 function usage() {
   const [, ...all] = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0].trim().split(/\s+/);
   const [user, nice, system, idle, wait, irq, softirq] = all.map((ticks) => Number(ticks) * 10);
@@ -139,10 +142,12 @@ writeFileSync(
   join(scratch, 'memory.mjs'),
   `import { readFileSync } from 'node:fs';
 import { passOverProcesses } from './pass.mjs';
-const read = (name) => Math.round(Number(new RegExp(name + ':\\\\s+(\\\\d+)').exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024);
+const status = () => readFileSync('/proc/self/status', 'utf8');
+const read = (name) => Math.round(Number(new RegExp(name + ':\\\\s+(\\\\d+)').exec(status())[1]) / 1024);
+const question = { numbers: new Set(${JSON.stringify(numbers)}), exporters: new Set(['nv_dmabuf']) };
 const loaded = read('VmRSS');
 for (let i = 0; i < ${PASSES}; i++)
-  await passOverProcesses({ numbers: new Set(${JSON.stringify(numbers)}), exporters: new Set(['nv_dmabuf']), fresh: i % 2 === 0 });
+  await passOverProcesses({ ...question, fresh: i % 2 === 0 });
 console.log(JSON.stringify({ loaded, after: read('VmRSS'), most: read('VmHWM') }));`,
 );
 const readlinks = compile('readlinks');
@@ -196,7 +201,7 @@ async function measure(kind, mappings) {
     const end = usage();
     const others = end.used - start.used - (end.own - start.own);
     const figures = { kind, mappings, others: others / (end.used + end.idle - start.used - start.idle) };
-    for (const name of ['cold', 'anew', 'ran', 'asleep']) {
+    for (const name of KINDS) {
       figures[name] = median(rounds.map((round) => round[name]));
       figures[`${name} ratio`] = median(rounds.map((round) => round[name] / round.c));
     }
@@ -236,9 +241,8 @@ for (const [kind, mappings] of workloads) {
 }
 
 const order = precedence ? 'before other work' : 'among other work';
-console.log(
-  `${PROCESSES} processes with ${FILES} files each, ${availableParallelism()} cores, ${order}, medians in ms (ratio to C)\n`,
-);
+console.log(`${PROCESSES} processes with ${FILES} files each, ${availableParallelism()} cores, ${order}`);
+console.log('medians in ms (ratio to C)\n');
 const cell = (row, name) => `${row[name].toFixed(1)} (${row[`${name} ratio`].toFixed(2)})`.padStart(14);
 console.log(
   'files                C          cold          anew           ran        asleep   7 x lsof  others',
@@ -247,16 +251,15 @@ let missed = 0;
 for (const row of rows) {
   const name = row.mappings > 0 ? `${row.kind}, ${row.mappings} maps` : row.kind;
   const lsof = row.lsof === undefined ? '-' : row.lsof.toFixed(0);
-  console.log(
-    `${name.padEnd(15)}${row.c.toFixed(1).padStart(7)}${['cold', 'anew', 'ran', 'asleep'].map((one) => cell(row, one)).join('')}` +
-      `${lsof.padStart(11)}${`${(row.others * 100).toFixed(0)} %`.padStart(8)}`,
-  );
+  const passes = KINDS.map((one) => cell(row, one)).join('');
+  const others = `${(row.others * 100).toFixed(0)} %`.padStart(8);
+  console.log(`${name.padEnd(15)}${row.c.toFixed(1).padStart(7)}${passes}${lsof.padStart(11)}${others}`);
 }
 console.log();
 for (const row of rows) {
   // More mappings are more work than C has; that row is for information.
   if (row.mappings > 0) continue;
-  for (const name of ['cold', 'anew', 'ran', 'asleep']) {
+  for (const name of KINDS) {
     if (row[`${name} ratio`] <= MOST_OF_C) continue;
     missed++;
     console.log(

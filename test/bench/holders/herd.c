@@ -1,9 +1,11 @@
 /*
- * A herd of processes to look for holders in: herd PROCESSES FILES regular|mix MAPPINGS NODE HOLDERS DIRECTORY
+ * A herd of processes to look for holders in: herd PROCESSES FILES regular|mix MAPPINGS NODE HOLDERS
+ * DIRECTORY
  *
- * Each process has FILES descriptors (the three standard ones among them) and MAPPINGS mapped pages of files besides
- * its own. In a mix a third is regular files; the others are sockets, pipes, /dev/null and eventfds. HOLDERS of
- * them, evenly spread, have NODE open once more. SIGUSR1 makes each run for a moment. All end with the first.
+ * Each process has FILES descriptors (the three standard ones among them) and MAPPINGS mapped pages of files
+ * besides its own. In a mix a third is regular files; the others are sockets, pipes, /dev/null and eventfds.
+ * HOLDERS of them, evenly spread, have NODE open once more. SIGUSR1 makes each run for a moment. All end with
+ * the first.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -59,7 +61,8 @@ int main(int argc, char **argv) {
     int mapped = mappings > 0 ? open("/bin/sh", O_RDONLY) : -1;
     /* Every other page, so that the kernel does not make one mapping of them. */
     char *at = mmap(NULL, 8192 * (mappings + 1), PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    for (int m = 0; m < mappings; m++) mmap(at + 8192 * m, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, mapped, 0);
+    for (int m = 0; m < mappings; m++)
+      mmap(at + 8192 * m, 4096, PROT_READ, MAP_PRIVATE | MAP_FIXED, mapped, 0);
     if (mapped >= 0) close(mapped);
     if (holders > 0 && i % (processes / holders) == 0 && open(node, O_RDONLY) < 0) perror(node);
     if (write(ready[1], &byte, 1) != 1) return 1;
