@@ -111,7 +111,7 @@ export const PROPERTIES = {
   Guests: { type: 'aa{sv}', doc: 'VMs that have a card now: uuid s, name s, cards as.' },
   Operation: {
     type: 'a{sv}',
-    doc: 'The running operation, or the last one: id s, kind s (hand-off, take-back, end-holders, recover), title s, cards as, vm-uuid s, vm-name s, state s (running, done, failed, cancelled), cancellable b, steps aa{sv} (id s, title s, state s (waiting, running, done, failed, undone), sentence s), error s, sentence s, user u. Empty before the first.',
+    doc: 'The running operation, or the last one: id s, kind s (hand-off, take-back, end-holders, recover), title s, cards as, vm-uuid s, vm-name s, state s (running, done, failed, cancelled), cancellable b, steps aa{sv} (id s, title s, state s (waiting, running, done, failed, undone), sentence s), error s, sentence s, user s, started d, ended d. Times are milliseconds since 1970, 0 while it runs. Empty before the first.',
   },
   Faults: { type: 'aa{sv}', doc: 'Faults of the configuration: line u, sentence s.' },
 } as const satisfies Record<string, PropertySpec>;

@@ -67,6 +67,8 @@ export interface PassQuestion {
   readonly numbers: readonly string[];
   /** Names in fdinfo's `exp_name`: a DRM driver's name, or `nv_dmabuf`. */
   readonly exporters: readonly string[];
+  /** Look into every process anew, also into those that have slept since the last pass. */
+  readonly fresh?: boolean;
 }
 
 export interface Eyes {

@@ -78,12 +78,17 @@ describe('each kind of holder is found and named', () => {
   });
 
   test('an app in a user’s systemd scope, by the app’s name', async () => {
+    const session = await machine.login('alice');
     const unit = 'app-gnome-org.blender.Blender-4242.scope';
-    const blender = await app(machine, 'fd', ['/dev/nvidia0'], { user: 'alice', unit });
+    const scope = ['systemd-run', '--user', '--quiet', '--scope', '--collect', `--unit=${unit}`];
+    const blender = await session.spawn([...scope, '/usr/bin/rig-hold', 'fd', '/dev/nvidia0']);
+    await blender.waitFor(/^ready/m);
     try {
       await refusedWith(/held by org\.blender\.Blender \(process \d+, alice\)/);
     } finally {
-      await blender.release();
+      await session.run(['systemctl', '--user', 'stop', unit]);
+      await blender.exited;
+      await session.logout();
     }
   });
 

@@ -169,7 +169,7 @@ async function explain(
   const cards = workshop
     .lookAtHardware()
     .filter((card) => plan.memory.cards.some((one) => one.id === card.id));
-  const report = await lookForHolders(workshop.machine, cards, workshop.facts, []);
+  const report = await lookForHolders(workshop.machine, cards, workshop.facts, [], true);
   const refused = refusalByHolders(cards, report);
   return refused === null ? failed : new HandoffError('Held', refused.sentence);
 }

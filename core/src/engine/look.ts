@@ -18,16 +18,21 @@ async function passOver(machine: Machine, question: PassQuestion): Promise<PassR
   }
 }
 
-/** Who holds these cards. No pass is made when the use counts prove that nobody can. */
+/**
+ * Who holds these cards. No pass is made when the use counts prove that nobody can. `fresh`: the last look before
+ * something is done, which relies on nothing seen before.
+ */
 export async function lookForHolders(
   machine: Machine,
   cards: readonly Card[],
   facts: HardwareFacts,
   services: readonly string[],
+  fresh = false,
 ): Promise<HolderReport> {
   const suspects = cards.filter((card) => !countsSayFree(card, facts));
   if (suspects.length === 0) return NOBODY;
-  const pass = await passOver(machine, holderQuestion(suspects, facts));
+  const question = Object.assign({ fresh }, holderQuestion(suspects, facts));
+  const pass = await passOver(machine, question);
   return reportHolders(suspects, facts, pass, services, machine.eyes);
 }
 

@@ -42,7 +42,7 @@ async function until(
 async function seeNobodyHolds(workshop: Workshop, ids: readonly Address[]): Promise<void> {
   const cards = chosen(workshop, ids);
   // The services that stop by themselves are stopped by now, so nobody is excused.
-  const report = await lookForHolders(workshop.machine, cards, workshop.facts, []);
+  const report = await lookForHolders(workshop.machine, cards, workshop.facts, [], true);
   const refused = refusalByHolders(cards, report);
   if (refused !== null) throw new HandoffError(refused.failure, refused.sentence);
 }

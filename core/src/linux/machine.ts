@@ -33,6 +33,7 @@ export function realMachine(): RealMachine {
         passOverProcesses({
           numbers: allNumbers(question.numbers),
           exporters: new Set(question.exporters),
+          fresh: question.fresh === true,
         }),
       virtualMachines: () => virtualMachines(runChild, log),
       services: (units) => servicesActive(runChild, units, SERVICES_LIMIT_MS),
