@@ -50,5 +50,9 @@ if (!existsSync(join(root, 'dist/cli/main.js'))) run('Building', 'npm', ['run', 
 run('Holders: 400 processes × 60 open files', process.execPath, [join(here, 'holders/bench.mjs')]);
 benchStatus();
 if (!process.argv.includes('--no-vm'))
-  run('In the proving machine', 'npm', ['run', '--silent', 'test:vm', '--', 'test/vm/numbers.test.ts']);
+  for (const args of [
+    ['npm', 'run', '--silent', 'package'],
+    ['npx', 'vitest', 'run', '--config', 'test/bench/vitest.config.ts'],
+  ])
+    run(`In the proving machine: ${args.join(' ')}`, args[0], args.slice(1));
 process.exitCode = broken ? 1 : 0;

@@ -68,6 +68,7 @@ interface Unjudged {
 
 /** How many of an inode's descriptors are asked, when they are closed or changed before they answer. */
 const ATTEMPTS = 3;
+const PROCESSES_A_LANE = 150;
 
 /** Judges descriptors of one pass and remembers what each inode is. */
 export class DescriptorJudge {
@@ -426,7 +427,8 @@ function isRefusal(error: unknown): boolean {
 
 /** Deals targets out to as many children as can work at once. */
 export function shares(targets: readonly Target[]): readonly (readonly Target[])[] {
-  const lanes = targets.length < 32 ? 1 : Math.min(4, availableParallelism() + 1);
+  // A further child is worth its start only where it takes many processes off the others.
+  const lanes = Math.min(4, availableParallelism() + 1, Math.ceil(targets.length / PROCESSES_A_LANE));
   return Array.from({ length: lanes }, (_, lane) => targets.filter((_, i) => i % lanes === lane));
 }
 

@@ -351,7 +351,7 @@ export async function gatherMappings(targets: readonly Target[], search: Search)
     if (lockedMemory.has(search.proc, target.pid)) stuck.add(target.pid);
     else asked.push(target);
   }
-  const lanes = asked.length < 64 || availableParallelism() < 2 ? 1 : 2;
+  const lanes = asked.length < 320 || availableParallelism() < 2 ? 1 : 2;
   let complete = true;
   const readLane = async (lane: number): Promise<void> => {
     const paths = asked.filter((_, i) => i % lanes === lane).map((target) => `${target.base}/maps`);

@@ -2,15 +2,15 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, onTestFailed, test } from 'vitest';
-import { app, helperLog, picture, workstation } from './product.js';
-import { DGPU, guestXml, type Machine, until } from './rig/index.js';
+import { app, helperLog, picture, workstation } from '../../vm/product.js';
+import { DGPU, guestXml, type Machine, until } from '../../vm/rig/index.js';
 
 /** The load that the figures are for. */
 const PROCESSES = 200;
 const FILES = 40;
 const ROUNDS = 3;
 
-const GUIDE = fileURLToPath(new URL('guide/qemu', import.meta.url));
+const GUIDE = fileURLToPath(new URL('../../vm/guide/qemu', import.meta.url));
 const HOOK = '/etc/libvirt/hooks/qemu.d/gpu-handoff';
 
 let machine: Machine;
