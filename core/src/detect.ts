@@ -42,6 +42,14 @@ export interface Card {
 /** Drivers that only keep a function for a guest, or for nobody. */
 const PLACEHOLDER_DRIVERS = ['vfio-pci', 'pci-stub', 'pcieport'];
 
+/** Drivers under which a function waits for a guest. */
+const KEEPERS = ['vfio-pci', 'pci-stub'];
+
+/** True where a function is kept for a guest, whether one has it or not. */
+export function isKept(fn: PciFunction): boolean {
+  return fn.driver !== null && KEEPERS.indexOf(fn.driver) >= 0;
+}
+
 export function isDisplay(fn: PciFunction): boolean {
   return fn.classCode >> 16 === 0x03;
 }
@@ -134,7 +142,7 @@ function slots(facts: HardwareFacts): Slot[] {
  * chose at boot, and that outweighs where the card sits; a card that a guest has cannot serve the session.
  */
 function fitsMonitors(slot: Slot): number {
-  if (slot.main.driver === 'vfio-pci' || slot.main.driver === 'pci-stub') return -1;
+  if (isKept(slot.main)) return -1;
   // Its picture goes to an administrator far away, lit or not: better than a mere compute card, worse than others.
   if (isManagement(slot.main)) return 1.5;
   let score = 0;

@@ -3,7 +3,7 @@
  * (dry run), written to the journal, executed, and undone.
  */
 import type { Config } from './config.js';
-import { type Card, leavesByUnloading, slotOf, usedByHost } from './detect.js';
+import { type Card, isKept, leavesByUnloading, slotOf, usedByHost } from './detect.js';
 import type { Address, DeviceNode, HardwareFacts, PciFunction, VirtualMachine } from './facts.js';
 import { nvidiaStack } from './holders.js';
 import type { Act, MaskedNode } from './machine.js';
@@ -63,9 +63,6 @@ export interface HandOffPlan {
 const AUDIO = 0x04;
 const NVIDIA = 0x10de;
 
-/** Drivers under which a function waits for a guest. */
-const KEEPERS = ['vfio-pci', 'pci-stub'];
-
 function act(id: string, title: Sentence, what: Act, limitMs: number, after: readonly string[] = []): Step {
   return { id, title, task: { act: what }, limitMs, after };
 }
@@ -107,7 +104,7 @@ export function remember(
   activeServices: readonly string[],
   modeOf: (node: DeviceNode) => number | null,
 ): Memory {
-  const functions = functionsOf(cards).filter((fn) => KEEPERS.indexOf(fn.driver ?? '') < 0);
+  const functions = functionsOf(cards).filter((fn) => !isKept(fn));
   const unloading = cards.some(leavesByUnloading);
   const stack = unloading ? nvidiaStack(facts) : [];
   const nodes: DeviceNode[] = [];

@@ -1,5 +1,5 @@
 /** The state of a card, from what was seen. Never from what was commanded. */
-import { type Card, isAsleep } from './detect.js';
+import { type Card, isAsleep, isKept } from './detect.js';
 import type { Address } from './facts.js';
 import type { Sentence } from './words.js';
 
@@ -42,8 +42,7 @@ export function viewOf(card: Card, seen: Seen): CardView {
   if (vm !== null) return { card, state: 'vm', asleep: false, vm, why: null };
   const unsure = seen.unsure?.get(card.id);
   if (unsure !== undefined) return { card, state: 'unknown', asleep: false, vm: null, why: unsure };
-  const driver = card.main.driver;
-  if (driver === null || driver === 'vfio-pci' || driver === 'pci-stub')
+  if (card.main.driver === null || isKept(card.main))
     return { card, state: 'detached', asleep, vm: null, why: null };
   return { card, state: 'host', asleep, vm: null, why: null };
 }

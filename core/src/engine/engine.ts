@@ -3,7 +3,6 @@
  * and seen after. The helper puts it on the bus; `npm start` runs it over the simulated workstation.
  */
 import type { Config } from '../config.js';
-import type { Power } from '../contract.js';
 import { type Card, cardsOf } from '../detect.js';
 import { failure, HandoffError, reasonOf } from '../errors.js';
 import type { Address, VirtualMachine } from '../facts.js';
@@ -13,7 +12,7 @@ import type { Operation, OperationKind } from '../operation.js';
 import { assume, isNothing } from '../plan.js';
 import type { CardView, GuestRef } from '../state.js';
 import { printable, type Sentence, say, sentence } from '../words.js';
-import { choose, type EndOptions, endHolders, everyHolder, powerToEnd } from './end-holders.js';
+import { type EndOptions, endHolders, everyHolder } from './end-holders.js';
 import { handOff, type Intention, intend } from './hand-off.js';
 import { needsMending, recover } from './recover.js';
 import { asHandoffError } from './runner.js';
@@ -116,22 +115,6 @@ export class Engine {
   async preflight(vm: string): Promise<Intention> {
     await this.ready;
     return intend(this.workshop, await this.resolve(vm), true);
-  }
-
-  /** The powers that ending these holders takes, for a caller of this user. */
-  async powersToEnd(card: Address, ids: readonly string[], uid: number): Promise<Power[]> {
-    await this.ready;
-    const report = await everyHolder(this.workshop, card);
-    const powers = choose(report, ids).map((holder) => powerToEnd(holder, uid));
-    return powers.filter((power, i) => powers.indexOf(power) === i);
-  }
-
-  /** The name of a VM for a question to the user, by name or UUID as the caller gave it. */
-  async nameOf(vm: string): Promise<{ readonly vm: string; readonly cards: string }> {
-    await this.ready;
-    const found = await this.resolve(vm);
-    const cards = cardsOf(found, this.workshop.cards);
-    return { vm: printable(found.name), cards: cards.map((card) => card.name).join(', ') };
   }
 
   card(id: Address): Card {
