@@ -192,7 +192,9 @@ describe('hostile messages', () => {
     const clients = await Promise.all(
       Array.from({ length: 200 }, () => WireClient.connect(helper.bus.address)),
     );
-    const errors = await Promise.all(clients.map(async (client) => (await client.call(watch)).error));
+    // One after another: what waits for an answer has a limit of its own.
+    const errors: string[] = [];
+    for (const client of clients) errors.push((await client.call(watch)).error);
     expect(errors.filter((error) => error === '')).toHaveLength(64);
     expect(new Set(errors)).toEqual(new Set(['', 'io.github.gpuhandoff.Error.Busy']));
     expect(await alice.call('Watch')).toBeUndefined();
