@@ -138,14 +138,23 @@ function escapeXml(text: string): string {
   return text.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/"/g, '&quot;');
 }
 
-/** The introspection XML of the interface, as the helper answers it and packages install it. */
+/** The introspection XML of the helper's interface, as it answers it. */
 export function introspectionXml(): string {
+  return interfaceXml(MANAGER.interface, METHODS, PROPERTIES);
+}
+
+/** The introspection XML of an object with one interface of ours. */
+export function interfaceXml(
+  name: string,
+  methods: Readonly<Record<string, MethodSpec>>,
+  properties: Readonly<Record<string, PropertySpec>>,
+): string {
   const lines = [
     '<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object Introspection 1.0//EN" "http://www.freedesktop.org/standards/dbus/1.0/introspect.dtd">',
     '<node>',
-    `  <interface name="${MANAGER.interface}">`,
+    `  <interface name="${name}">`,
   ];
-  for (const [name, spec] of Object.entries<MethodSpec>(METHODS)) {
+  for (const [name, spec] of Object.entries(methods)) {
     lines.push(`    <method name="${name}">`);
     lines.push(
       `      <annotation name="org.gtk.GDBus.DocString" value="${escapeXml(spec.doc)}"/>`,
@@ -154,7 +163,7 @@ export function introspectionXml(): string {
       '    </method>',
     );
   }
-  for (const [name, spec] of Object.entries<PropertySpec>(PROPERTIES)) {
+  for (const [name, spec] of Object.entries(properties)) {
     lines.push(
       `    <property access="read" name="${name}" type="${spec.type}">`,
       `      <annotation name="org.gtk.GDBus.DocString" value="${escapeXml(spec.doc)}"/>`,
