@@ -168,6 +168,9 @@ export const WORDS = {
   ],
   'holders.cut-short': 'The look at the processes was cut short, so there may be more.',
 
+  // switcheroo-control, and which way launch entries take
+  'switcheroo.absent': 'Entries start the wrapper: there is no switcheroo-control on this machine.',
+
   // Powers, as the end of “You are not authorized to …”
   'power.hand-off': 'hand a graphics card to a VM',
   'power.take-back': 'take a graphics card back from a VM',
