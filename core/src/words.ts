@@ -171,6 +171,24 @@ export const WORDS = {
   // switcheroo-control, and which way launch entries take
   'switcheroo.absent': 'Entries start the wrapper: there is no switcheroo-control on this machine.',
 
+  // Launch entries
+  'entry.no-group': 'The file has no [Desktop Entry] group, so it starts no app: choose another entry.',
+  'entry.no-application': 'The file is not of Type=Application, so it starts no app: choose another entry.',
+  'entry.hidden': 'The file says that the app was removed (Hidden=true): delete that line to get it back.',
+  'entry.no-exec': 'The file names no command (Exec is missing or empty): complete it, or reinstall the app.',
+  'entry.dbus-only':
+    'The app starts over D-Bus alone and names no command (Exec), so it cannot be started on another card.',
+  'entry.bad-exec':
+    'The app’s command (Exec) cannot be read, because its quotes are not closed: correct the file, or reinstall the app.',
+  'entry.steam-game':
+    'Steam itself starts this game, not its entry: set “gpu-handoff-run %command%” as the game’s launch option in Steam.',
+  'entry.steam-client':
+    'Steam keeps the card in use for as long as it runs there: choose “never” for Steam itself, and set “gpu-handoff-run %command%” as the launch option of the games that need the card.',
+  'entry.single-instance':
+    'If the app runs already, it only opens another window where it is, on the card it has: close it first.',
+  'entry.substitutes-user':
+    'The app starts as another user, with a new environment, so it may run on the iGPU all the same.',
+
   // Powers, as the end of “You are not authorized to …”
   'power.hand-off': 'hand a graphics card to a VM',
   'power.take-back': 'take a graphics card back from a VM',
@@ -179,6 +197,152 @@ export const WORDS = {
   'power.end-others': 'end other users’ processes that hold a graphics card',
   'power.stop-services': 'stop services that hold a graphics card',
   'power.cancel': 'cancel an operation that somebody else started',
+
+  // Desktops: what can be done (the words of menus and buttons)
+  'do.hand-off': 'Hand Off to {vm}',
+  'do.take-back': 'Take Back from {vm}',
+  'do.bring-back': 'Bring Back to the Host',
+  'do.close': 'Close',
+  'do.close-named': 'Close {name}',
+  'do.stop': 'Stop',
+  'do.stop-named': 'Stop {name}',
+  'do.force': 'Force',
+  'do.force-named': 'End {name} by force',
+  'do.close-all': 'Close All and Hand Off',
+  'do.force-all': 'Force All and Hand Off',
+  'do.force-off': 'Force {vm} Off',
+  'do.cancel': 'Cancel',
+  'do.not-now': 'Not Now',
+  'do.try-again': 'Try Again',
+  'do.dismiss': 'Dismiss',
+  'do.settings': 'GPU Handoff Settings',
+  'do.doctor': 'Check the Set-Up',
+  'do.show': 'Show',
+  'do.run': 'Run on dGPU',
+  'do.run-on': 'Run on {card}',
+
+  // Desktops: what is shown
+  'desk.title': 'Graphics Card',
+  'desk.titles': 'Graphics Cards',
+  'desk.named': '{name}: {what}',
+  'desk.asking': 'One moment',
+  'desk.asking.line': 'Asking the helper about the graphics cards.',
+  'desk.absent': 'Helper missing',
+  'desk.absent.line':
+    'The package gpu-handoff is not installed, and without its helper nothing can be shown or handed over: install it, and this works at once.',
+  'desk.lost': 'No answer',
+  'desk.lost.line': 'The helper does not answer: {why}',
+  'desk.no-bus': 'the system bus is gone.',
+  'desk.no-second': 'One card only',
+  'desk.no-second.line': 'This machine has no second graphics card that could change hands.',
+  'desk.used-by': 'Used By',
+  'desk.looking': 'Looking who uses it.',
+  'desk.not-seen': 'Who uses it could not be seen: {why}',
+  'desk.closed-first': 'These are closed first: {names}.',
+  'desk.stays-first': '{names} belongs to the session and would have to be closed by hand first.',
+  'desk.no-vm': 'No VM has this card among its devices: add it as a PCI host device in virt-manager.',
+  'desk.no-vms': 'Which VMs there are could not be seen: {why}',
+  'desk.closing': 'Closing.',
+  'desk.forcing': 'Ending it by force.',
+  'desk.step.waiting': 'waiting',
+  'desk.step.running': 'running',
+  'desk.step.done': 'done',
+  'desk.step.failed': 'failed',
+  'desk.step.undone': 'undone',
+  'desk.elapsed': '{seconds} s',
+  'desk.failed.hand-off': 'The hand-off failed',
+  'desk.failed.take-back': 'Taking it back failed',
+  'desk.failed.end-holders': 'Not everything could be closed',
+  'desk.failed.recover': 'Mending failed',
+
+  // Desktops: how a holder is marked, and why it is likely there
+  'mark.service': 'Service',
+  'mark.user-service': 'Background service',
+  'mark.background': 'In the background',
+  'mark.session': 'Part of the session',
+  'mark.container': 'Container',
+  'mark.vm': 'VM',
+  'mark.kernel': 'Part of the kernel',
+  'mark.of-user': 'Of {user}',
+  'mark.processes': ['{count} process', '{count} processes'],
+  'mark.stops-by-itself': 'The hand-off stops it and starts it again afterwards',
+  'holds.computes': 'computes on it',
+  'holds.draws': 'draws with it',
+  'holds.displays': 'drives its monitors',
+  'holds.sound': 'plays sound through its monitors',
+  'holds.shows': 'shows pictures that it made',
+  'holds.driver': 'asks its driver',
+  'holds.guest': 'keeps it for a guest',
+  'size.mebibytes': '{whole} MiB',
+  'size.gibibytes': '{whole}.{tenth} GiB',
+
+  // Desktops: launching
+  'launch.choice': 'Graphics Card',
+  'launch.always': 'Always on the dGPU',
+  'launch.offer': 'Offer It in Menus',
+  'launch.never': 'Never on the dGPU',
+  'launch.untouched': 'As the App Wants',
+  'launch.no-service': 'The package gpu-handoff is not installed.',
+  'launch.running': 'It is running already and would only open a window there: close it first.',
+  'launch.failed': '{app} was not started',
+  'launch.elsewhere': '{app} runs on the other graphics card',
+  'launch.not-kept': 'The choice for {app} was not kept',
+
+  // Desktops: news
+  'news.done': '{card} is in {vm}',
+  'news.done.line': 'It comes back when the VM shuts down.',
+  'news.back': '{card} is back',
+  'news.back.line': 'Apps of this machine can use it again.',
+  'news.failed.hand-off': '{vm} did not get {card}',
+  'news.failed.take-back': '{card} did not come back',
+  'news.held': '{vm} waits for {card}',
+
+  // Launch entries: why one is changed
+  'entry.choice': 'The choice for the app is “{choice}”.',
+  'entry.source-changed': 'The app’s own entry has changed.',
+  'entry.way-changed': 'Entries now take the way “{way}” to the dGPU.',
+  'entry.written-differently': 'This version writes the entry differently.',
+  'entry.undone': 'No choice is made for the app any more.',
+  'entry.away': 'The app is not installed; the choice is kept for its return.',
+  'entry.no-wrapper':
+    'The wrapper {wrapper} is not installed, and an entry that begins with it would not start; the choice is kept.',
+  'entry.keep': 'The user’s own entry is kept before its place is taken.',
+  'entry.left-over': 'An interrupted change left the user’s own entry under two names.',
+  'entry.superseded':
+    'What was kept for the app has been replaced or removed by the user or by another program.',
+  'entry.edited-aside': 'The entry was edited by hand, so it is kept among the earlier files.',
+
+  // Launch entries: what the user has to know
+  'entry.edited':
+    'The entry {path} was edited by hand and is left alone: “gpu-handoff apps undo {id}” gives back what was there before.',
+  'entry.stale':
+    'The entry {path} was edited by hand, so it does not follow the app’s own entry, which has changed: “gpu-handoff apps undo {id}” gives back what was there before.',
+  'entry.unreadable': 'The entry {path} cannot be read: check where it leads and its permissions.',
+  'entry.outside':
+    'The entry {path} lies in a folder that leads out of your own applications, so it is left alone.',
+  'entry.changed-meanwhile':
+    'The entry {path} was changed by another program at the same moment: sync again.',
+  'apps.folder-foreign':
+    'The folder {path} belongs to another user, so no entry is written there: make it your own.',
+  'apps.no-home': 'The variable HOME names no folder, so there is no place for entries: set it.',
+  'apps.choices-broken':
+    'The file of choices {path} cannot be read ({why}), so every entry stays as it is: mend or delete it, or make a choice, and it is moved aside.',
+  'apps.choices-aside': 'The unreadable file of choices is now {path}.',
+  'apps.choices-newer':
+    'The file of choices {path} was written by a newer version: update the package, or delete the file.',
+  'apps.locked': 'Another program has been syncing the entries for {seconds} s: try again when it is done.',
+  'error.no-such-app': 'There is no app “{app}”: “gpu-handoff apps” lists them.',
+  'error.session-absent':
+    'The per-user service did not answer on the session bus ({why}): check that the package is installed and that you are logged in.',
+  'error.choice': 'choose one of offer, always, never, untouched',
+  'launch.no-exec': 'The entry {path} has no command that can be run: {why}',
+  'launch.no-program': 'The program {program} of the app “{app}” is not installed.',
+  'launch.no-action': 'The app “{app}” has no action “{action}”.',
+  'launch.no-terminal': 'The app “{app}” runs in a terminal, and none is installed.',
+  'launch.not-absolute': 'a file is given as an absolute path or as a URI',
+  'launch.on-igpu': 'The dGPU is not at hand, so “{app}” runs on the iGPU: {why}',
+  'launch.no-dgpu': 'this machine has none',
+  'launch.failed': '“{app}” could not be started: {why}',
 } as const;
 
 export type WordKey = keyof typeof WORDS;

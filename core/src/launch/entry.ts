@@ -1,9 +1,12 @@
 /** Launch entries: .desktop files as bytes, rewritten so that an app runs on the dGPU, and brought back. */
 
 import type { Sentence } from '../words.js';
+import type { Bytes } from './bytes.js';
 
-/** One character per byte (latin1), so that whatever is in a file stays as it is. */
-export type Bytes = string;
+export type { Bytes } from './bytes.js';
+export { readEntry } from './entry-facts.js';
+export { isAsWritten, provenanceOf, undoEntry } from './provenance.js';
+export { rewriteEntry } from './rewrite.js';
 
 /** What the user wants for an app. */
 export type Choice = 'offer' | 'always' | 'never' | 'untouched';
@@ -60,28 +63,4 @@ export interface Provenance {
   readonly choice: Exclude<Choice, 'untouched'>;
   readonly way: Way;
   readonly version: string;
-}
-
-/** Reads a .desktop file; `locale` as in LC_MESSAGES (`de_DE.UTF-8`, `de`, `C`). */
-export function readEntry(_source: Bytes, _locale: string): EntryFacts {
-  throw new Error('not written yet');
-}
-
-export function rewriteEntry(_request: Rewriting): Rewritten {
-  throw new Error('not written yet');
-}
-
-/** null: not ours. */
-export function provenanceOf(_bytes: Bytes): Provenance | null {
-  throw new Error('not written yet');
-}
-
-/** Ours, and not edited since. */
-export function isAsWritten(_bytes: Bytes, _digest: Digest): boolean {
-  throw new Error('not written yet');
-}
-
-/** The source's bytes again, out of the override alone. */
-export function undoEntry(_bytes: Bytes): Bytes | null {
-  throw new Error('not written yet');
 }

@@ -1,0 +1,121 @@
+/**
+ * The lines of a key file (.desktop), each with its place in the bytes. Reads as GLib and KConfig do where both
+ * agree, and never fails: what is no group and no key is a line of its own.
+ */
+
+import type { Bytes } from './bytes.js';
+
+export interface Line {
+  /** What it is; comments, blank lines and what cannot be read are `other`. */
+  readonly kind: 'group' | 'key' | 'other';
+  /** The group that it belongs to; '' before the first one. */
+  readonly group: string;
+  /** A key as it is written, with its `[locale]`; '' for other lines. */
+  readonly key: string;
+  /** Places in the bytes: first byte of the line, of its value, of what ends the line, of the next line. */
+  readonly start: number;
+  readonly value: number;
+  readonly end: number;
+  readonly next: number;
+}
+
+const BOM = '\u00ef\u00bb\u00bf';
+
+/** The space that both parsers skip around keys and values. A carriage return alone ends no line. */
+function isSpace(code: number): boolean {
+  return code === 0x20 || code === 0x09 || code === 0x0d || code === 0x0c;
+}
+
+/** A group's name, or null: `[name]`, after which KConfig takes anything, and `[a][b]` is a group inside a group. */
+function groupName(bytes: Bytes, from: number, end: number): string | null {
+  const close = bytes.indexOf(']', from);
+  if (close < 0 || close >= end) return null;
+  const name = bytes.slice(from + 1, close);
+  const inner = bytes.charAt(close + 1) === '[' && close + 1 < end && bytes.charAt(close + 2) !== '$';
+  return inner ? bytes.slice(from + 1, end) : name;
+}
+
+export function linesOf(bytes: Bytes): Line[] {
+  const lines: Line[] = [];
+  let group = '';
+  for (let start = 0; start < bytes.length; ) {
+    const feed = bytes.indexOf('\n', start);
+    const next = feed < 0 ? bytes.length : feed + 1;
+    let end = feed < 0 ? next : feed;
+    if (feed > start && bytes.charCodeAt(feed - 1) === 0x0d) end--;
+    let from = start === 0 && bytes.slice(0, 3) === BOM ? 3 : start;
+    while (from < end && isSpace(bytes.charCodeAt(from))) from++;
+    const line = readLine(bytes, group, { start, from, end, next });
+    group = line.group;
+    lines.push(line);
+    start = next;
+  }
+  return lines;
+}
+
+function readLine(
+  bytes: Bytes,
+  group: string,
+  at: { start: number; from: number; end: number; next: number },
+): Line {
+  const { start, from, end, next } = at;
+  const other: Line = { kind: 'other', group, key: '', start, value: end, end, next };
+  const first = from < end ? bytes.charAt(from) : '#';
+  if (first === '#') return other;
+  if (first === '[') {
+    const name = groupName(bytes, from, end);
+    if (name !== null) return { ...other, kind: 'group', group: name };
+  }
+  const equals = bytes.indexOf('=', from);
+  if (equals <= from || equals >= end) return other;
+  let keyEnd = equals;
+  while (keyEnd > from && isSpace(bytes.charCodeAt(keyEnd - 1))) keyEnd--;
+  let value = equals + 1;
+  while (value < end && isSpace(bytes.charCodeAt(value))) value++;
+  return { ...other, kind: 'key', key: bytes.slice(from, keyEnd), value };
+}
+
+/** A key without its `[locale]`. */
+export function plainKey(key: string): string {
+  const bracket = key.indexOf('[');
+  return bracket < 0 ? key : key.slice(0, bracket);
+}
+
+/** Where a line's value ends when the space behind it is left out. */
+export function valueEnd(bytes: Bytes, line: Line): number {
+  let end = line.end;
+  while (end > line.value && isSpace(bytes.charCodeAt(end - 1))) end--;
+  return end;
+}
+
+/** A line's value as it is written, without the space around it. */
+export function rawValue(bytes: Bytes, line: Line): Bytes {
+  return bytes.slice(line.value, valueEnd(bytes, line));
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { s: ' ', n: '\n', t: '\t', r: '\r', '\\': '\\' };
+
+/** What a written value stands for. An escape that there is not stays as it is. */
+export function unescapeValue(raw: Bytes): Bytes {
+  return raw.replace(/\\([\s\S])/g, (all, character: string) => ESCAPES[character] ?? all);
+}
+
+/** A value as it has to be written: no line breaks, no space at its ends that parsers would drop. */
+export function escapeValue(value: Bytes): Bytes {
+  return value
+    .replace(/\\/g, '\\\\')
+    .replace(/\n/g, '\\n')
+    .replace(/\r/g, '\\r')
+    .replace(/\t/g, '\\t')
+    .replace(/^ | $/g, '\\s');
+}
+
+/** Whether a written value means false to GLib and KConfig alike; whatever else is there may mean true. */
+export function isFalse(raw: Bytes): boolean {
+  return raw === 'false';
+}
+
+/** Whether a written value means true to one of them. */
+export function isTrue(raw: Bytes): boolean {
+  return /^(true|1|yes|on)$/i.test(raw);
+}
