@@ -277,16 +277,16 @@ export const WORDS = {
   'size.gibibytes': '{whole}.{tenth} GiB',
 
   // Desktops: launching
-  'launch.choice': 'Graphics Card',
-  'launch.always': 'Always on the dGPU',
-  'launch.offer': 'Offer It in Menus',
-  'launch.never': 'Never on the dGPU',
-  'launch.untouched': 'As the App Wants',
-  'launch.no-service': 'The package gpu-handoff is not installed.',
-  'launch.running': 'It is running already and would only open a window there: close it first.',
-  'launch.failed': '{app} was not started',
-  'launch.elsewhere': '{app} runs on the other graphics card',
-  'launch.not-kept': 'The choice for {app} was not kept',
+  'run.choice': 'Graphics Card',
+  'run.always': 'Always on the dGPU',
+  'run.offer': 'Offer It in Menus',
+  'run.never': 'Never on the dGPU',
+  'run.untouched': 'As the App Wants',
+  'run.no-service': 'The package gpu-handoff is not installed.',
+  'run.running': 'It is running already and would only open a window there: close it first.',
+  'run.failed': '{app} was not started',
+  'run.elsewhere': '{app} runs on the other graphics card',
+  'run.not-kept': 'The choice for {app} was not kept',
 
   // Desktops: news
   'news.done': '{card} is in {vm}',
@@ -335,14 +335,14 @@ export const WORDS = {
   'error.session-absent':
     'The per-user service did not answer on the session bus ({why}): check that the package is installed and that you are logged in.',
   'error.choice': 'choose one of offer, always, never, untouched',
-  'launch.no-exec': 'The entry {path} has no command that can be run: {why}',
-  'launch.no-program': 'The program {program} of the app “{app}” is not installed.',
-  'launch.no-action': 'The app “{app}” has no action “{action}”.',
-  'launch.no-terminal': 'The app “{app}” runs in a terminal, and none is installed.',
-  'launch.not-absolute': 'a file is given as an absolute path or as a URI',
-  'launch.on-igpu': 'The dGPU is not at hand, so “{app}” runs on the iGPU: {why}',
-  'launch.no-dgpu': 'this machine has none',
-  'launch.failed': '“{app}” could not be started: {why}',
+  'start.no-exec': 'The entry {path} has no command that can be run: {why}',
+  'start.no-program': 'The program {program} of the app “{app}” is not installed.',
+  'start.no-action': 'The app “{app}” has no action “{action}”.',
+  'start.no-terminal': 'The app “{app}” runs in a terminal, and none is installed.',
+  'start.not-absolute': 'a file is given as an absolute path or as a URI',
+  'start.on-igpu': 'The dGPU is not at hand, so “{app}” runs on the iGPU: {why}',
+  'start.no-dgpu': 'this machine has none',
+  'start.failed': '“{app}” could not be started: {why}',
 } as const;
 
 export type WordKey = keyof typeof WORDS;
