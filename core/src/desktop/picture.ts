@@ -1,0 +1,496 @@
+/**
+ * All that a desktop shows of the machine, as plain values in the user's language: the icon in the bar, the tile, and
+ * one section for each card. Pure; both desktops draw this and decide nothing.
+ */
+import { type Glance, type Presentation, present, type Tone } from '../present.js';
+import { printable, say, sentence, type Translate, type WordKey } from '../words.js';
+import { groupHolders, type HolderGroup, notToClose, toClose } from './holder-groups.js';
+import {
+  type CardPublished,
+  type HoldersPublished,
+  type MachinePublished,
+  type OperationPublished,
+  type Published,
+  sayTold,
+} from './published.js';
+
+/**
+ * Whether what is known is fresh. `live`: the helper publishes. `asking`: it was asked and has not answered yet.
+ * `absent`: nothing on this machine could be started for its name. `lost`: it should be there and does not answer.
+ */
+export type Link = 'asking' | 'live' | 'absent' | 'lost';
+
+/** Something that the user asked for here, until its end is shown. */
+export interface Asked {
+  readonly what: 'close' | 'hand-off' | 'take-back' | 'cancel';
+  readonly card: string;
+  /** Key of the row, for `close`; empty where all of them are meant. */
+  readonly group: string;
+  readonly force: boolean;
+  /** Id of the operation; empty until the helper answered. */
+  readonly operation: string;
+  /** UUID of the VM to which the card goes, for `hand-off` and for closing before it. */
+  readonly vm: string;
+  /** Why the helper refused, a whole sentence, or empty. */
+  readonly refused: string;
+}
+
+/** Everything that is known; the desktop fills it in. */
+export interface Known {
+  readonly link: Link;
+  /** Why it does not answer, for `lost`. */
+  readonly why: string;
+  /** Null unless `live`: what was true once is not shown. */
+  readonly published: Published | null;
+  /** By card; missing while nobody asked. */
+  readonly holders: Readonly<Record<string, HoldersPublished>>;
+  /** Null while nobody asked. */
+  readonly machines: readonly MachinePublished[] | null;
+  /** Why the VMs could not be listed, or empty. */
+  readonly machinesWhy: string;
+  readonly asked: readonly Asked[];
+  /** Ids of operations whose failure the user has read. */
+  readonly dismissed: readonly string[];
+  /** Login name of the user who looks. */
+  readonly me: string;
+}
+
+export const NOTHING_KNOWN: Known = {
+  link: 'asking',
+  why: '',
+  published: null,
+  holders: {},
+  machines: null,
+  machinesWhy: '',
+  asked: [],
+  dismissed: [],
+  me: '',
+};
+
+/** A row of the list of holders. */
+export interface Row extends HolderGroup {
+  /** It is being ended: the word for it, or empty. */
+  readonly busy: string;
+  /** Why it did not end, or empty. */
+  readonly refused: string;
+  /** What a button does that ends it: empty where it has none. */
+  readonly button: '' | 'close' | 'force';
+  readonly buttonLabel: string;
+}
+
+export interface StepPicture {
+  readonly title: string;
+  /** waiting, running, done, failed, undone. */
+  readonly state: string;
+  /** The state as a word, for who cannot see the icon. */
+  readonly word: string;
+  readonly sentence: string;
+}
+
+export interface Progress {
+  readonly operation: string;
+  readonly title: string;
+  readonly steps: readonly StepPicture[];
+  readonly cancellable: boolean;
+  /** Milliseconds since 1970. */
+  readonly started: number;
+}
+
+/** What went wrong, and what can be done about it. */
+export interface Trouble {
+  /** Empty where no operation began at all. */
+  readonly operation: string;
+  readonly title: string;
+  readonly sentence: string;
+  readonly offers: readonly Offer[];
+}
+
+export interface Offer {
+  readonly act:
+    | 'close-and-hand-off'
+    | 'force-and-hand-off'
+    | 'force-off'
+    | 'hand-off'
+    | 'take-back'
+    | 'doctor';
+  readonly vm: string;
+  readonly label: string;
+}
+
+/** A VM that has the card among its devices. */
+export interface Destination {
+  readonly vm: string;
+  readonly name: string;
+  readonly label: string;
+  /** Why it cannot be chosen now, or empty. */
+  readonly reason: string;
+  /** What is closed first, named, or empty where nobody is in the way. */
+  readonly first: string;
+  /** What is in the way and has to be closed by hand, or empty. */
+  readonly stays: string;
+  readonly firstLabel: string;
+}
+
+export interface Section {
+  readonly card: string;
+  readonly name: string;
+  readonly presentation: Presentation;
+  readonly progress: Progress | null;
+  readonly trouble: Trouble | null;
+  /** Null where holders are of no interest (the card is away). */
+  readonly holders: readonly Row[] | null;
+  /** A line over or instead of the rows, or empty. */
+  readonly holdersLine: string;
+  readonly destinations: readonly Destination[];
+  /** Why there are no destinations, or empty. */
+  readonly destinationsLine: string;
+  /** Label of what brings the card back, or empty. */
+  readonly back: string;
+  /** Label of what looks into the set-up, or empty. */
+  readonly doctor: string;
+}
+
+export interface Picture {
+  readonly glance: Glance;
+  readonly icon: string;
+  readonly tone: Tone;
+  /** A word or two. */
+  readonly label: string;
+  readonly title: string;
+  /** Which card and what is with it, for a screen reader. */
+  readonly spoken: string;
+  /** Nothing to say: every card is at home, and nobody waits for one. */
+  readonly quiet: boolean;
+  /** Instead of sections, or null. */
+  readonly notice: { readonly title: string; readonly line: string; readonly retry: string } | null;
+  readonly sections: readonly Section[];
+}
+
+/** The card that the one icon stands for: the first of these states that any card has. */
+const LOUDEST: readonly Glance[] = [
+  'stuck',
+  'switching',
+  'unavailable',
+  'detached',
+  'vm',
+  'held',
+  'host',
+  'asleep',
+];
+
+const QUIET: readonly Glance[] = ['host', 'asleep', 'held'];
+
+function presentationOf(card: CardPublished, groups: number, translate?: Translate): Presentation {
+  const obstacle = card.obstacles[0];
+  return present(
+    {
+      name: card.name,
+      role: card.role,
+      state: card.state,
+      asleep: card.asleep,
+      driver: card.driver,
+      vmName: card.vmName,
+      why: sayTold(card.why, translate).replace(/\.$/, ''),
+      obstacle: obstacle === undefined ? '' : sayTold(obstacle, translate),
+    },
+    groups,
+    translate,
+  );
+}
+
+function concerns(operation: OperationPublished, card: string): boolean {
+  return operation.cards.length === 0 || operation.cards.indexOf(card) >= 0;
+}
+
+function capital(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
+/** The question of a row that the running operation answers has its own place, in the row. */
+function isOfRow(operation: OperationPublished, asked: readonly Asked[]): boolean {
+  return asked.some((one) => one.operation === operation.id && one.what === 'close' && one.group !== '');
+}
+
+function progressOf(operation: OperationPublished, translate?: Translate): Progress {
+  return {
+    operation: operation.id,
+    title: capital(sayTold(operation.title, translate)),
+    steps: operation.steps.map((step) => {
+      const key = `desk.step.${step.state}` as WordKey;
+      return {
+        title: sayTold(step.title, translate),
+        state: step.state,
+        word: say({ key, values: {} }, translate),
+        sentence: sayTold(step.sentence, translate),
+      };
+    }),
+    cancellable: operation.cancellable,
+    started: operation.started,
+  };
+}
+
+/** Whether what failed is still so: the card has not gone its way since. */
+function stillFailed(operation: OperationPublished, card: CardPublished): boolean {
+  if (operation.kind === 'hand-off') return card.state !== 'vm';
+  if (operation.kind === 'take-back') return card.state !== 'host';
+  return true;
+}
+
+function offersAfter(
+  operation: OperationPublished,
+  card: CardPublished,
+  groups: readonly HolderGroup[],
+  translate?: Translate,
+): Offer[] {
+  const vm = operation.vmUuid;
+  const name = printable(operation.vmName, 24);
+  if (card.state === 'stuck') return [];
+  if (operation.kind === 'take-back' && card.state === 'vm')
+    return [
+      { act: 'take-back', vm, label: say(sentence('do.try-again'), translate) },
+      { act: 'force-off', vm, label: say(sentence('do.force-off', { vm: name }), translate) },
+    ];
+  if (operation.kind !== 'hand-off' || vm === '' || card.state !== 'host') return [];
+  if (operation.error === 'Held' && toClose(groups).length > 0)
+    return [{ act: 'close-and-hand-off', vm, label: say(sentence('do.close-all'), translate) }];
+  return [{ act: 'hand-off', vm, label: say(sentence('do.try-again'), translate) }];
+}
+
+function troubleOf(
+  card: CardPublished,
+  operation: OperationPublished | null,
+  groups: readonly HolderGroup[],
+  known: Known,
+  translate?: Translate,
+): Trouble | null {
+  // What was refused at once is newer than any operation that ended before.
+  const refused = known.asked.filter(
+    (one) => one.card === card.id && one.refused !== '' && one.group === '',
+  )[0];
+  if (refused !== undefined) {
+    const kind = refused.what === 'close' ? 'end-holders' : refused.what === 'cancel' ? null : refused.what;
+    const title = kind === null ? '' : say({ key: `desk.failed.${kind}` as WordKey, values: {} }, translate);
+    return { operation: '', title, sentence: refused.refused, offers: [] };
+  }
+  if (operation === null || operation.state !== 'failed' || !concerns(operation, card.id)) return null;
+  if (known.dismissed.indexOf(operation.id) >= 0 || isOfRow(operation, known.asked)) return null;
+  if (!stillFailed(operation, card)) return null;
+  const waiting = known.asked.filter((one) => one.operation === operation.id && one.vm !== '')[0];
+  const offers =
+    operation.kind === 'end-holders' && waiting !== undefined && !waiting.force
+      ? [
+          {
+            act: 'force-and-hand-off' as const,
+            vm: waiting.vm,
+            label: say(sentence('do.force-all'), translate),
+          },
+        ]
+      : offersAfter(operation, card, groups, translate);
+  return {
+    operation: operation.id,
+    title: say({ key: `desk.failed.${operation.kind}` as WordKey, values: {} }, translate),
+    sentence: sayTold(operation.sentence, translate),
+    offers,
+  };
+}
+
+function rowOf(
+  group: HolderGroup,
+  card: string,
+  operation: OperationPublished | null,
+  known: Known,
+  translate?: Translate,
+): Row {
+  const asked = known.asked.filter(
+    (one) => one.what === 'close' && one.card === card && (one.group === group.key || one.group === ''),
+  )[0];
+  const own = asked !== undefined && asked.group !== '';
+  const ended = asked !== undefined && operation !== null && operation.id === asked.operation;
+  const failed = ended && operation.state === 'failed';
+  const pending =
+    asked !== undefined &&
+    asked.refused === '' &&
+    (asked.operation === '' || (ended && operation.state === 'running'));
+  const busy =
+    pending && group.endLabel !== ''
+      ? say(sentence(asked.force ? 'desk.forcing' : 'desk.closing'), translate)
+      : '';
+  const refused = !own ? '' : failed ? sayTold(operation.sentence, translate) : asked.refused;
+  const button =
+    group.endLabel === '' || group.ids.length === 0 || busy !== ''
+      ? ''
+      : own && failed && !asked.force
+        ? 'force'
+        : 'close';
+  const buttonLabel =
+    button === '' ? '' : button === 'force' ? say(sentence('do.force'), translate) : group.endLabel;
+  return Object.assign({}, group, { busy, refused, button: button as Row['button'], buttonLabel });
+}
+
+/** At most three names; a sentence with thirty is not read. */
+function named(groups: readonly HolderGroup[], translate?: Translate): string {
+  const names = groups.slice(0, 3).map((group) => group.name);
+  const count = groups.length - names.length;
+  const list = names.join(', ');
+  return count > 0 ? say(sentence('holder.and-more', { names: list, count }), translate) : list;
+}
+
+function destinationsOf(
+  card: CardPublished,
+  groups: readonly HolderGroup[],
+  known: Known,
+  translate?: Translate,
+): Destination[] {
+  const closing = toClose(groups);
+  const staying = notToClose(groups);
+  const machines = (known.machines ?? []).filter((vm) => vm.cards.indexOf(card.id) >= 0);
+  return machines.map((vm) => {
+    const name = printable(vm.name, 40);
+    return {
+      vm: vm.uuid,
+      name,
+      label: say(sentence('do.hand-off', { vm: name }), translate),
+      reason: vm.running ? say(sentence('refuse.vm-running', { vm: name }), translate) : '',
+      first:
+        closing.length === 0
+          ? ''
+          : say(sentence('desk.closed-first', { names: named(closing, translate) }), translate),
+      stays:
+        staying.length === 0
+          ? ''
+          : say(sentence('desk.stays-first', { names: named(staying, translate) }), translate),
+      firstLabel: say(sentence('do.close-all'), translate),
+    };
+  });
+}
+
+function holdersLineOf(
+  card: CardPublished,
+  report: HoldersPublished | undefined,
+  translate?: Translate,
+): string {
+  if (report === undefined) return say(sentence('desk.looking'), translate);
+  if (report.verdict === 'free') return say(sentence('holders.none', { card: card.name }), translate);
+  return sayTold(report.sentence, translate);
+}
+
+function sectionOf(card: CardPublished, known: Known, translate?: Translate): Section {
+  const operation = known.published?.operation ?? null;
+  const atHome = card.state === 'host';
+  const report = known.holders[card.id];
+  const groups = atHome && report !== undefined ? groupHolders(report, known.me, translate) : [];
+  const presentation = presentationOf(card, groups.length, translate);
+  const running = operation !== null && operation.state === 'running';
+  const progress =
+    running && concerns(operation, card.id) && !isOfRow(operation, known.asked)
+      ? progressOf(operation, translate)
+      : null;
+  const mayLeave = presentation.actions.indexOf('hand-off') >= 0 && !running;
+  const destinations = mayLeave ? destinationsOf(card, groups, known, translate) : [];
+  const noVm = mayLeave && known.machines !== null && destinations.length === 0;
+  const back =
+    running || presentation.actions.indexOf('take-back') < 0
+      ? ''
+      : card.state === 'vm'
+        ? say(sentence('do.take-back', { vm: printable(card.vmName, 40) }), translate)
+        : say(sentence('do.bring-back'), translate);
+  return {
+    card: card.id,
+    name: printable(card.name, 60),
+    presentation,
+    progress,
+    trouble: progress === null ? troubleOf(card, operation, groups, known, translate) : null,
+    holders: atHome ? groups.map((group) => rowOf(group, card.id, operation, known, translate)) : null,
+    holdersLine: atHome ? holdersLineOf(card, report, translate) : '',
+    destinations,
+    destinationsLine:
+      known.machinesWhy !== '' && mayLeave
+        ? say(sentence('desk.no-vms', { why: known.machinesWhy }), translate)
+        : noVm
+          ? say(sentence('desk.no-vm'), translate)
+          : '',
+    back,
+    doctor: presentation.actions.indexOf('doctor') >= 0 ? say(sentence('do.doctor'), translate) : '',
+  };
+}
+
+function withoutSections(
+  title: string,
+  label: string,
+  line: string,
+  retry: string,
+  quiet: boolean,
+  translate?: Translate,
+): Picture {
+  return {
+    glance: 'unavailable',
+    icon: 'gpu-handoff-unavailable-symbolic',
+    tone: quiet ? 'calm' : 'warning',
+    label,
+    title,
+    spoken: say(sentence('desk.named', { name: title, what: label }), translate),
+    quiet,
+    notice: { title: label, line, retry },
+    sections: [],
+  };
+}
+
+/** The whole picture. */
+export function pictureOf(known: Known, translate?: Translate): Picture {
+  const title = say(sentence('desk.title'), translate);
+  const retry = say(sentence('do.try-again'), translate);
+  if (known.link === 'absent')
+    return withoutSections(
+      title,
+      say(sentence('desk.absent'), translate),
+      say(sentence('desk.absent.line'), translate),
+      retry,
+      false,
+      translate,
+    );
+  if (known.link === 'lost')
+    return withoutSections(
+      title,
+      say(sentence('desk.lost'), translate),
+      say(sentence('desk.lost.line', { why: known.why }), translate),
+      retry,
+      false,
+      translate,
+    );
+  if (known.published === null || known.link === 'asking')
+    return withoutSections(
+      title,
+      say(sentence('desk.asking'), translate),
+      say(sentence('desk.asking.line'), translate),
+      '',
+      true,
+      translate,
+    );
+  const cards = known.published.cards.filter((card) => card.role === 'dgpu');
+  if (cards.length === 0)
+    return withoutSections(
+      title,
+      say(sentence('desk.no-second'), translate),
+      say(sentence('desk.no-second.line'), translate),
+      '',
+      true,
+      translate,
+    );
+  const sections = cards.map((card) => sectionOf(card, known, translate));
+  const rank = (section: Section): number => LOUDEST.indexOf(section.presentation.glance);
+  const loudest = sections.reduce((best, one) => (rank(one) < rank(best) ? one : best));
+  const { glance, icon, tone, label } = loudest.presentation;
+  return {
+    glance,
+    icon,
+    tone,
+    label,
+    title: cards.length === 1 ? title : say(sentence('desk.titles'), translate),
+    spoken: say(sentence('desk.named', { name: loudest.name, what: label }), translate),
+    quiet: sections.every(
+      (one) => QUIET.indexOf(one.presentation.glance) >= 0 && one.progress === null && one.trouble === null,
+    ),
+    notice: null,
+    sections,
+  };
+}
