@@ -130,7 +130,8 @@ export async function ensureTree(): Promise<Tree> {
   }
 }
 
-async function installBuilder(): Promise<void> {
+/** Makes sure that mmdebstrap is there. */
+export async function installBuilder(): Promise<void> {
   const works = await command('mmdebstrap', ['--version']).then(
     () => true,
     () => false,
@@ -141,14 +142,18 @@ async function installBuilder(): Promise<void> {
   }
 }
 
-/** The lock belongs to the open file, which flock(1) shares with us: it ends with this process at the latest. */
-async function takeLock(path: string): Promise<number> {
+/**
+ * Waits for a lock and gives its descriptor, which is to be closed. The lock belongs to the open file, which flock(1) shares with us: it
+ * ends with this process at the latest.
+ */
+export async function takeLock(path: string): Promise<number> {
   const fd = openSync(path, 'w');
   await command('flock', ['--exclusive', '3'], fd);
   return fd;
 }
 
-function command(name: string, argv: readonly string[], fd?: number): Promise<void> {
+/** Runs a command on the host; rejects with the tail of its output when it fails. */
+export function command(name: string, argv: readonly string[], fd?: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const child = spawn(name, argv, {
       stdio: ['ignore', 'pipe', 'pipe', ...(fd === undefined ? [] : [fd])],
