@@ -1,0 +1,418 @@
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { MANAGER } from '../../../core/src/contract.js';
+import type { Bind, Running } from '../../bus/rig/sandbox.js';
+import { PLACES } from '../../bus/rig/session.js';
+import { REPO } from '../../bus/rig/tree.js';
+import { type HelperBus, type HelperOptions, startHelperBus } from '../../bus/support-helper.js';
+import { type Driver, startDriver } from './driver.js';
+import { openRoom, type Room } from './room.js';
+import { CACHE, type GnomeVersion, type LOCALES } from './tree.js';
+
+/** An extension that a session has. */
+export interface Installed {
+  readonly uuid: string;
+  /** On the host: what `gnome-extensions install` takes. */
+  readonly zip: string;
+}
+
+export const OURS: Installed = {
+  uuid: 'gpu-handoff@gpuhandoff.github.io',
+  zip: join(REPO, 'dist/gpu-handoff@gpuhandoff.github.io.shell-extension.zip'),
+};
+
+/** What a session is started with. */
+export interface GnomeOptions {
+  readonly version: GnomeVersion;
+  /** Left out: ours. Null: none. */
+  readonly extension?: Installed | null;
+  /** The workstation behind the helper, and how it behaves. The session's user may do everything. */
+  readonly helper?: Pick<HelperOptions, 'scenario' | 'prepare' | 'pace' | 'rules'>;
+  /** True where the helper is not installed until `helper.install()`. */
+  readonly withoutHelper?: boolean;
+  readonly style?: 'light' | 'dark';
+  readonly contrast?: boolean;
+  /** The monitor has 1280 × 800 pixels of the user interface at either scale. */
+  readonly scale?: 1 | 2;
+  readonly locale?: (typeof LOCALES)[number];
+  /** GNOME's settings: schema, key, and the value as `gsettings set` takes it. */
+  readonly settings?: readonly (readonly [schema: string, key: string, value: string])[];
+  /** Files of the user's, below its home. */
+  readonly files?: Readonly<Record<string, string>>;
+}
+
+/** How a thing on the screen is meant. */
+export interface Query {
+  /** What a screen reader says; whole, or a pattern (flag u). */
+  readonly name?: string | RegExp;
+  /** As AT-SPI names it: `push button`, `toggle button`, `label`, … */
+  readonly role?: string;
+  /** One of its style classes. */
+  readonly style?: string;
+  /** Only what answers to pointer and keyboard. */
+  readonly usable?: boolean;
+  /** Which of several, from 0. */
+  readonly nth?: number;
+}
+
+/** Something on the screen. Places and sizes are pixels of the stage. */
+export interface Seen {
+  readonly name: string;
+  readonly role: string;
+  readonly description: string;
+  readonly text: string;
+  readonly states: readonly string[];
+  readonly usable: boolean;
+  readonly focusable: boolean;
+  readonly style: string;
+  readonly icon: string;
+  readonly type: string;
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+}
+
+const RULES = `polkit.addRule(function (action, subject) {
+  if (action.id.indexOf('io.github.gpuhandoff.') === 0 && subject.user === 'tester') return polkit.Result.YES;
+});
+`;
+
+/** The bus also listens where the room can have it. */
+const SECOND_SOCKET = `<busconfig><listen>unix:path=/srv/workstation/bus/system_bus_socket</listen></busconfig>
+`;
+
+const RIG = '/gpu-handoff/rig';
+const SHOTS = '/gpu-handoff/shots';
+const HERE = fileURLToPath(new URL('inside', import.meta.url));
+
+/** Where the screenshots are kept on the host. */
+export const SHOTS_DIR = join(CACHE, 'shots');
+
+const INTERFACE = 'org.gnome.desktop.interface';
+
+const SETTINGS: readonly (readonly [string, string, string])[] = [
+  ['org.gnome.shell', 'welcome-dialog-last-shown-version', "'99'"],
+  ['org.gnome.shell', 'disable-user-extensions', 'false'],
+  [INTERFACE, 'toolkit-accessibility', 'true'],
+  [INTERFACE, 'enable-animations', 'false'],
+  [INTERFACE, 'cursor-blink', 'false'],
+  ['org.gnome.desktop.session', 'idle-delay', 'uint32 0'],
+  ['org.gnome.desktop.screensaver', 'lock-enabled', 'false'],
+  // The clock of a screenshot tells nothing.
+  [INTERFACE, 'clock-show-date', 'false'],
+];
+
+/** Starts a GNOME session of its own with the real helper on its system bus; everything ends with the test process. */
+export async function startGnome(options: GnomeOptions): Promise<GnomeSession> {
+  mkdirSync(SHOTS_DIR, { recursive: true });
+  // The session's user writes there.
+  chmodSync(SHOTS_DIR, 0o777);
+  const bus = await startHelperBus({
+    rules: RULES,
+    ...options.helper,
+    prepare(dir) {
+      mkdirSync(join(dir, 'bus'), { mode: 0o755 });
+      options.helper?.prepare?.(dir);
+    },
+    files: { '/etc/dbus-1/system-local.conf': SECOND_SOCKET },
+  });
+  try {
+    const extension = options.extension === undefined ? OURS : options.extension;
+    const binds: Bind[] = [
+      { from: join(bus.dir, 'bus'), to: '/run/dbus' },
+      { from: HERE, to: RIG },
+      { from: SHOTS_DIR, to: SHOTS, writable: true },
+      ...(extension === null ? [] : [{ from: extension.zip, to: '/gpu-handoff/extension.zip' }]),
+    ];
+    const room = await openRoom(bus.bus, options.version, binds);
+    const session = new GnomeSession(options, bus, room, extension);
+    await session.start();
+    return session;
+  } catch (error) {
+    await bus.stop();
+    throw error;
+  }
+}
+
+/** A running session, looked at and used as a person would. */
+export class GnomeSession {
+  readonly version: GnomeVersion;
+  readonly helperBus: HelperBus;
+  readonly room: Room;
+  readonly #options: GnomeOptions;
+  readonly #extension: Installed | null;
+  #driver: Driver | undefined;
+  #shell: Running | undefined;
+
+  constructor(options: GnomeOptions, bus: HelperBus, room: Room, extension: Installed | null) {
+    this.version = options.version;
+    this.helperBus = bus;
+    this.room = room;
+    this.#options = options;
+    this.#extension = extension;
+  }
+
+  get #hands(): Driver {
+    if (this.#driver === undefined) throw new Error('the session has not been started');
+    return this.#driver;
+  }
+
+  async start(): Promise<void> {
+    const { style, contrast, scale, locale, settings, files } = this.#options;
+    const language = locale === undefined ? {} : { LANG: `${locale}.UTF-8`, LANGUAGE: locale };
+    const env = {
+      XDG_SESSION_TYPE: 'wayland',
+      XDG_CURRENT_DESKTOP: 'GNOME',
+      XDG_SESSION_DESKTOP: 'gnome',
+      LIBGL_ALWAYS_SOFTWARE: '1',
+      ...language,
+    };
+    await Promise.all(
+      Object.entries(files ?? {}).map(([path, text]) => this.room.put(`/home/tester/${path}`, text)),
+    );
+    await this.room.put('/home/tester/.local/share/gnome-shell/lock-warning-shown', '');
+    const daemon = this.room.spawn(
+      [
+        ...['dbus-daemon', '--session', '--nofork', '--nopidfile', '--nosyslog', '--print-address'],
+        '--address=unix:path=/run/user/1000/bus',
+      ],
+      { env },
+    );
+    await daemon.waitFor(/^unix:/m);
+    this.#driver = await startDriver(this.room, `${RIG}/driver.js`);
+    if (this.#extension !== null) await this.#install();
+    await this.#hands.ask('settings', {
+      values: [
+        ...SETTINGS,
+        ...(style === undefined ? [] : [[INTERFACE, 'color-scheme', `'prefer-${style}'`]]),
+        ...(contrast === true ? [['org.gnome.desktop.a11y.interface', 'high-contrast', 'true']] : []),
+        [
+          'org.gnome.shell',
+          'enabled-extensions',
+          this.#extension === null ? '@as []' : `['${this.#extension.uuid}']`,
+        ],
+        ...(settings ?? []),
+      ],
+    });
+    const pixels = scale === 2 ? '2560x1600' : '1280x800';
+    this.#shell = this.room.spawn(
+      [
+        ...['gnome-shell', '--headless', '--virtual-monitor', pixels, '--unsafe-mode'],
+        ...(this.version < 50 ? ['--no-x11'] : []),
+      ],
+      { env },
+    );
+    await this.waitFor('the shell', async () => {
+      const answer = await this.look('!Main.layoutManager._startingUp').catch(() => false);
+      return answer === true;
+    });
+    if (scale === 2) await this.#hands.ask('scale', { scale: 2 });
+    await this.waitFor('the overview closed', async () => {
+      if ((await this.look('Main.overview.visible')) === false) return true;
+      await this.key('Escape');
+      return false;
+    });
+    const uuid = this.#extension?.uuid;
+    if (uuid !== undefined) {
+      await this.waitFor(
+        'the extension',
+        async () => (await this.look(`Main.extensionManager.lookup('${uuid}')?.state`)) === 1,
+      );
+    }
+  }
+
+  async #install(): Promise<void> {
+    const result = await this.room.run([
+      'gnome-extensions',
+      'install',
+      '--force',
+      '/gpu-handoff/extension.zip',
+    ]);
+    if (result.code !== 0)
+      throw new Error(`the extension was not installed: ${result.stderr}${result.stdout}`);
+  }
+
+  /** What the shell has written so far. */
+  log(): string {
+    return `${this.#shell?.stdout ?? ''}${this.#shell?.stderr ?? ''}`;
+  }
+
+  /** The value of an expression inside the shell, by way of JSON. For looking only. */
+  async look(expression: string): Promise<unknown> {
+    const text = (await this.#hands.ask('eval', { code: expression })) as string;
+    return text === '' ? undefined : JSON.parse(text);
+  }
+
+  async #eyes(call: string, query?: Query): Promise<unknown> {
+    const { name, ...rest } = query ?? {};
+    const wanted =
+      name === undefined ? {} : typeof name === 'string' ? { text: name } : { pattern: name.source };
+    const argument = JSON.stringify({ ...rest, ...(name === undefined ? {} : { name: wanted }) });
+    return this.look(`import('file://${RIG}/eyes.js').then((eyes) => eyes.${call}(${argument}))`);
+  }
+
+  /** Everything on the screen that fits. */
+  async find(query: Query): Promise<Seen[]> {
+    return (await this.#eyes('find', query)) as Seen[];
+  }
+
+  /** The one thing on the screen that fits, waited for. */
+  async see(query: Query): Promise<Seen> {
+    return this.waitFor(
+      `${describe(query)} on the screen`,
+      async () => (await this.find(query))[query.nth ?? 0],
+    );
+  }
+
+  /** Waits until nothing on the screen fits. */
+  async seeNo(query: Query): Promise<void> {
+    await this.waitFor(
+      `no ${describe(query)} on the screen`,
+      async () => (await this.find(query)).length === 0,
+    );
+  }
+
+  /** A tree of all that is on the screen, to be read by people. */
+  async outline(): Promise<string> {
+    return (await this.#eyes('outline')) as string;
+  }
+
+  /** What has the keyboard. */
+  async focus(): Promise<Seen | null> {
+    return (await this.#eyes('focus')) as Seen | null;
+  }
+
+  /** Tries until something is there (not undefined, null or false), and gives it. */
+  async waitFor<T>(
+    what: string,
+    look: () => Promise<T | undefined | null | false>,
+    timeoutMs = 15_000,
+  ): Promise<T> {
+    const until = performance.now() + timeoutMs;
+    for (;;) {
+      const found = await look();
+      if (found !== undefined && found !== null && found !== false) return found;
+      if (performance.now() > until) {
+        await this.#keep();
+        throw new Error(
+          `not seen in ${timeoutMs} ms: ${what}\n${this.log().split('\n').slice(-20).join('\n')}`,
+        );
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  }
+
+  /** For who looks at a failure: what was on the screen. */
+  async #keep(): Promise<void> {
+    try {
+      await this.screenshot(`failed-${this.version}`);
+      writeFileSync(join(SHOTS_DIR, `failed-${this.version}.txt`), await this.outline());
+    } catch {
+      // The shell may be what failed.
+    }
+  }
+
+  /** Moves the pointer somewhere on the stage. */
+  async moveTo(point: Point): Promise<void> {
+    await this.waitFor('the pointer there', async () => {
+      const at = (await this.#eyes('pointer')) as Point;
+      const [dx, dy] = [point.x - at.x, point.y - at.y];
+      if (Math.abs(dx) <= 1 && Math.abs(dy) <= 1) return true;
+      await this.#hands.ask('move', { dx, dy });
+      return false;
+    });
+  }
+
+  /** Presses a button of the pointer where it is. */
+  async press(button: 'left' | 'right' = 'left'): Promise<void> {
+    const code = button === 'left' ? 0x110 : 0x111;
+    await this.#hands.ask('button', { button: code, pressed: true });
+    await this.#hands.ask('button', { button: code, pressed: false });
+  }
+
+  /** Waits for something on the screen, moves the pointer there (turning the wheel where it must) and clicks. */
+  async click(query: Query | Point, button: 'left' | 'right' = 'left'): Promise<void> {
+    await this.moveTo('x' in query ? query : await this.#reach(query));
+    await this.press(button);
+  }
+
+  /** Moves the pointer onto something. */
+  async hover(query: Query): Promise<void> {
+    await this.moveTo(await this.#reach(query));
+  }
+
+  async #reach(query: Query): Promise<Point> {
+    let last = '';
+    return this.waitFor(`${describe(query)} within reach of the pointer`, async () => {
+      const target = (await this.#eyes('target', query)) as (Point & { reached: boolean }) | null;
+      if (target === null) return undefined;
+      const place = `${target.x} ${target.y}`;
+      // Twice the same: what still moves would be missed.
+      const still = place === last;
+      last = place;
+      return target.reached && still ? target : undefined;
+    });
+  }
+
+  /** Presses and releases keys, named as X does (`Tab`, `Return`, `Super_L`, `a`), together: `Shift_L+Tab`. */
+  async key(chord: string): Promise<void> {
+    const keysyms = chord.split('+').map(keysym);
+    for (const one of keysyms) await this.#hands.ask('key', { keysym: one, pressed: true });
+    for (const one of keysyms.reverse()) await this.#hands.ask('key', { keysym: one, pressed: false });
+  }
+
+  async type(text: string): Promise<void> {
+    for (const letter of text) await this.key(letter === ' ' ? 'space' : letter);
+  }
+
+  /** Keeps a picture of the whole screen as `NAME-VERSION.png` and gives its path on the host. */
+  async screenshot(name: string): Promise<string> {
+    const file = `${name}-${this.version}.png`;
+    await this.#hands.ask('screenshot', { path: `${SHOTS}/${file}` });
+    return join(SHOTS_DIR, file);
+  }
+
+  async stop(): Promise<void> {
+    writeFileSync(join(CACHE, `last-${this.version}.log`), this.log());
+    await this.helperBus.stop();
+  }
+}
+
+function describe(query: Query): string {
+  return JSON.stringify({ ...query, ...(query.name === undefined ? {} : { name: String(query.name) }) });
+}
+
+const KEYSYMS: Readonly<Record<string, number>> = {
+  BackSpace: 0xff08,
+  Tab: 0xff09,
+  Return: 0xff0d,
+  Escape: 0xff1b,
+  Home: 0xff50,
+  Left: 0xff51,
+  Up: 0xff52,
+  Right: 0xff53,
+  Down: 0xff54,
+  Page_Up: 0xff55,
+  Page_Down: 0xff56,
+  End: 0xff57,
+  Menu: 0xff67,
+  Shift_L: 0xffe1,
+  Control_L: 0xffe3,
+  Alt_L: 0xffe9,
+  Super_L: 0xffeb,
+  F10: 0xffc7,
+  space: 0x20,
+};
+
+function keysym(name: string): number {
+  const known = KEYSYMS[name] ?? (name.length === 1 ? name.codePointAt(0) : undefined);
+  if (known === undefined) throw new Error(`no key ${name}`);
+  return known;
+}

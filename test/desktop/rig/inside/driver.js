@@ -1,0 +1,131 @@
+// The hands and eyes inside a session: takes requests as lines of JSON on standard input and answers each with a line.
+// Acts only as a user can, by mutter's remote desktop; `eval` is for looking alone.
+import Gio from 'gi://Gio';
+import GioUnix from 'gi://GioUnix';
+import GLib from 'gi://GLib';
+
+const bus = Gio.DBus.session;
+const REMOTE = 'org.gnome.Mutter.RemoteDesktop';
+
+function call(name, path, iface, member, args = null, timeoutMs = 20_000) {
+  return new Promise((resolve, reject) => {
+    bus.call(
+      name,
+      path,
+      iface,
+      member,
+      args,
+      null,
+      Gio.DBusCallFlags.NONE,
+      timeoutMs,
+      null,
+      (source, result) => {
+        try {
+          resolve(source.call_finish(result).recursiveUnpack());
+        } catch (error) {
+          reject(error);
+        }
+      },
+    );
+  });
+}
+
+let remote = null;
+
+async function session() {
+  if (remote !== null) return remote;
+  const [path] = await call(REMOTE, '/org/gnome/Mutter/RemoteDesktop', REMOTE, 'CreateSession');
+  remote = path;
+  await call(REMOTE, path, `${REMOTE}.Session`, 'Start');
+  return remote;
+}
+
+async function notify(member, signature, values) {
+  await call(REMOTE, await session(), `${REMOTE}.Session`, member, new GLib.Variant(signature, values));
+}
+
+async function shellEval(code) {
+  const shell = ['org.gnome.Shell', '/org/gnome/Shell', 'org.gnome.Shell'];
+  const [ok, text] = await call(...shell, 'Eval', new GLib.Variant('(s)', [code]));
+  if (!ok) throw new Error(text);
+  return text;
+}
+
+const REQUESTS = {
+  ready() {},
+  /** Settings of GNOME, as `gsettings set` takes them. */
+  settings({ values }) {
+    for (const [schema, key, text] of values) {
+      const settings = new Gio.Settings({ schema_id: schema });
+      const type = settings.settings_schema.get_key(key).get_value_type();
+      settings.set_value(key, GLib.Variant.parse(type, text, null, null));
+    }
+    Gio.Settings.sync();
+  },
+  eval({ code }) {
+    return shellEval(code);
+  },
+  /** Puts the pointer somewhere, as a mouse does: by moves that are relative to where it is. */
+  move({ dx, dy }) {
+    return notify('NotifyPointerMotionRelative', '(dd)', [dx, dy]);
+  },
+  button({ button, pressed }) {
+    return notify('NotifyPointerButton', '(ib)', [button, pressed]);
+  },
+  /** Turns the wheel; `steps` downwards. */
+  wheel({ steps }) {
+    return notify('NotifyPointerAxisDiscrete', '(ui)', [0, steps]);
+  },
+  key({ keysym, pressed }) {
+    return notify('NotifyKeyboardKeysym', '(ub)', [keysym, pressed]);
+  },
+  async screenshot({ path }) {
+    const shot = 'org.gnome.Shell.Screenshot';
+    const where = [shot, '/org/gnome/Shell/Screenshot', shot];
+    const [ok, used] = await call(...where, 'Screenshot', new GLib.Variant('(bbs)', [false, false, path]));
+    if (!ok) throw new Error('the shell took no screenshot');
+    return used;
+  },
+  /** The one monitor's scale, as the settings' display panel sets it. */
+  async scale({ scale }) {
+    const config = 'org.gnome.Mutter.DisplayConfig';
+    const where = [config, '/org/gnome/Mutter/DisplayConfig', config];
+    const [serial, monitors] = await call(...where, 'GetCurrentState');
+    const [[[connector], modes]] = monitors;
+    const mode = (modes.find(([, , , , , , more]) => more['is-current']) ?? modes[0])[0];
+    const layout = [[0, 0, scale, 0, true, [[connector, mode, {}]]]];
+    const args = new GLib.Variant('(uua(iiduba(ssa{sv}))a{sv})', [serial, 1, layout, {}]);
+    await call(...where, 'ApplyMonitorsConfig', args);
+  },
+  call({ name, path, iface, member }) {
+    return call(name, path, iface, member);
+  },
+};
+
+const input = new Gio.DataInputStream({ base_stream: GioUnix.InputStream.new(0, false) });
+const loop = new GLib.MainLoop(null, false);
+
+async function answer(line) {
+  const { id, request, ...args } = JSON.parse(line);
+  try {
+    const value = (await REQUESTS[request](args)) ?? null;
+    print(JSON.stringify({ id, value }));
+  } catch (error) {
+    print(JSON.stringify({ id, error: `${error.message ?? error}` }));
+  }
+}
+
+function listen() {
+  input.read_line_async(GLib.PRIORITY_DEFAULT, null, (stream, result) => {
+    const [line] = stream.read_line_finish_utf8(result);
+    if (line === null) {
+      loop.quit();
+      return;
+    }
+    void answer(line);
+    listen();
+  });
+}
+
+listen();
+loop.run();
