@@ -167,6 +167,7 @@ function literalOf(token) {
 export function extractCalls(source, file) {
   const tokens = tokensOf(source);
   const messages = [];
+  let after = 0;
   tokens.forEach((token, index) => {
     if (token.kind !== 'word' || !(token.text in CALLS) || tokens[index + 1]?.text !== '(') return;
     const first = literalOf(tokens[index + 2]);
@@ -176,7 +177,8 @@ export function extractCalls(source, file) {
       if (token.text !== '_' && first === null) return;
       throw new Error(`${file}:${token.line}: ${token.text}() needs one literal text`);
     }
-    const before = tokens.slice(Math.max(0, index - 12), index).filter(({ kind }) => kind === 'comment');
+    const before = tokens.slice(after, index).filter(({ kind }) => kind === 'comment');
+    after = index;
     const said = before
       .filter(({ line }) => token.line - line <= 2)
       .map(({ text }) => /Translators:\s*(.*?)\s*(?:\*\/)?$/s.exec(text)?.[1] ?? '')

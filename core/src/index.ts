@@ -12,6 +12,7 @@ export { countsSayFree, holderQuestion, nameHolder, nameHolders, ownerOf, report
 export { planHandOff, planReturn, remember } from './plan.js';
 export { preflight } from './preflight.js';
 export { holdersLine, present } from './present.js';
+export { translated } from './recognise.js';
 export { SESSION, SESSION_METHODS, SESSION_PROPERTIES, sessionIntrospectionXml } from './session-contract.js';
 export { viewOf } from './state.js';
 export { printable, say, sentence, WORDS } from './words.js';
