@@ -43,7 +43,7 @@ export interface Card {
 const PLACEHOLDER_DRIVERS = ['vfio-pci', 'pci-stub', 'pcieport'];
 
 /** Drivers under which a function waits for a guest. */
-const KEEPERS = ['vfio-pci', 'pci-stub'];
+export const KEEPERS: readonly string[] = ['vfio-pci', 'pci-stub'];
 
 /** True where a function is kept for a guest, whether one has it or not. */
 export function isKept(fn: PciFunction): boolean {
@@ -81,7 +81,7 @@ const VENDORS: Readonly<Record<number, string>> = {
 };
 
 /** Makers of the controllers through which servers are managed: ASPEED, Matrox (iDRAC, iLO), Huawei. */
-const MANAGEMENT_VENDORS: readonly number[] = [0x1a03, 0x102b, 0x19e5];
+export const MANAGEMENT_VENDORS: readonly number[] = [0x1a03, 0x102b, 0x19e5];
 
 function hex4(value: number): string {
   return value.toString(16).padStart(4, '0');

@@ -169,7 +169,27 @@ export const WORDS = {
   'holders.cut-short': 'The look at the processes was cut short, so there may be more.',
 
   // switcheroo-control, and which way launch entries take
-  'switcheroo.absent': 'Entries start the wrapper: there is no switcheroo-control on this machine.',
+  'switcheroo.absent':
+    'Apps are started through the wrapper, since there is no switcheroo-control on this machine.',
+  'switcheroo.startable': 'Apps are started through the wrapper, since switcheroo-control does not run.',
+  'switcheroo.unanswered':
+    'Apps are started through the wrapper, since switcheroo-control did not answer: {why}',
+  'switcheroo.other-owner':
+    'Apps are started through the wrapper, since {owner} answers in the place of switcheroo-control and shows cards by rules of its own.',
+  'switcheroo.plasma':
+    'Apps are started through the wrapper, since Plasma asks switcheroo-control only once and would go on sending apps to a card that a VM has.',
+  'switcheroo.desktop':
+    'Apps are started through the wrapper, since this desktop is not known to ask switcheroo-control at each launch.',
+  'switcheroo.one-card':
+    'Apps are started through the wrapper, since switcheroo-control sees no second card at the moment.',
+  'switcheroo.other-card':
+    'Apps are started through the wrapper, since switcheroo-control would send them to {gpu}, which is not the card for them.',
+  'switcheroo.no-egl':
+    'Apps are started through the wrapper, since this switcheroo-control is patched wrongly: with its empty list of EGL drivers, apps on {gpu} have none at all.',
+  'switcheroo.short':
+    'Apps are started through the wrapper, since with what switcheroo-control sets they would not reach {gpu} by {what}.',
+  'switcheroo.whole':
+    'Apps are started on {gpu} by the desktop, since switcheroo-control sets all that they need for it.',
 
   // Launch entries
   'entry.no-group': 'The file has no [Desktop Entry] group, so it starts no app: choose another entry.',
@@ -197,6 +217,23 @@ export const WORDS = {
   'power.end-others': 'end other users’ processes that hold a graphics card',
   'power.stop-services': 'stop services that hold a graphics card',
   'power.cancel': 'cancel an operation that somebody else started',
+
+  // The wrapper gpu-handoff-run: why an app does not run on the card, and what comes of it
+  'run.kept': 'The dGPU ({card}) is kept for a VM',
+  'run.no-driver': 'No driver that apps could use has the dGPU ({card})',
+  'run.no-access': 'This user may not open the dGPU ({card}) now',
+  'run.gone': 'There is no graphics card at {card}',
+  'run.no-dgpu': 'This machine has no dGPU for apps',
+  'run.instead': '{why}, so this runs on the iGPU: “gpu-handoff status” says more.',
+  'run.required': '{why}, so nothing was started: “gpu-handoff status” says more.',
+  'run.unknown-option': 'The option {option} is not known: see “{name} --help”.',
+  'run.no-command': 'No command was given: see “{name} --help”.',
+  'run.no-address': '--card needs a PCI address such as 0000:01:00.0: “gpu-handoff status” lists the cards.',
+  'run.not-found': 'There is no command {command}: check its spelling and the PATH.',
+  'run.not-executable':
+    'The command {command} cannot be executed: it is a directory, or its permissions forbid it.',
+  'run.unprintable': 'with a name that cannot be printed',
+  'run.wrapper-absent': 'The wrapper gpu-handoff-run was not found: install the package again.',
 
   // Desktops: what can be done (the words of menus and buttons)
   'do.hand-off': 'Hand Off to {vm}',

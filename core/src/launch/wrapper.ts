@@ -1,0 +1,139 @@
+/**
+ * Makes the wrapper gpu-handoff-run out of its template, so that the tables of the core are written once. Words of the
+ * template between `@…@` are replaced; see `PARTS`.
+ */
+import { KEEPERS, MANAGEMENT_VENDORS } from '../detect.js';
+import { say, type WordKey } from '../words.js';
+import { type Conditional, RECIPES, type Recipe } from './drivers.js';
+
+export interface WrapperOptions {
+  readonly version: string;
+  /** Put before every path that the wrapper looks at; empty in the product. */
+  readonly root: string;
+}
+
+/** A text as one word of the shell. */
+function quoted(text: string): string {
+  return `'${text.replace(/'/g, "'\\''")}'`;
+}
+
+/** The values of sentences, and the shell's variables that have them. */
+const VARIABLES: Readonly<Record<string, string>> = {
+  card: 'gpuh_card',
+  why: 'gpuh_why',
+  option: 'gpuh_option',
+  name: 'gpuh_name',
+  command: 'gpuh_shown',
+};
+
+/** The wrapper speaks to logs and terminals of every kind: ASCII alone. */
+function plain(text: string): string {
+  return text.replace(/[“”]/g, '"').replace(/’/g, "'");
+}
+
+const SAID: readonly WordKey[] = [
+  'run.kept',
+  'run.no-driver',
+  'run.no-access',
+  'run.gone',
+  'run.no-dgpu',
+  'run.instead',
+  'run.required',
+  'run.unknown-option',
+  'run.no-command',
+  'run.no-address',
+  'run.not-found',
+  'run.not-executable',
+  'run.unprintable',
+];
+
+/** A sentence as one word of the shell, its places filled from the shell's variables. */
+function shellSentence(key: WordKey): string {
+  const parts = plain(say({ key, values: {} })).split(/\{([a-z]+)\}/);
+  return parts
+    .map((part, i) => (i % 2 === 0 ? (part === '' ? '' : quoted(part)) : `"$${VARIABLES[part]}"`))
+    .join('');
+}
+
+/** A value of a recipe as one word of the shell. */
+function shellValue(value: string): string {
+  const place: Readonly<Record<string, string>> = {
+    tag: '$gpuh_tag',
+    vendor: '$gpuh_vendor',
+    device: '$gpuh_device',
+  };
+  const filled = value.replace(/\{([a-z]+)\}/g, (whole, name: string) => place[name] ?? whole);
+  return filled === value ? quoted(value) : `"${filled}"`;
+}
+
+/** Names that every recipe takes out; a recipe that sets one of them does so after that. */
+function commonNames(recipes: readonly Recipe[]): string[] {
+  const [first] = recipes;
+  if (first === undefined) return [];
+  return first.unset.filter((name) => recipes.every((recipe) => recipe.unset.indexOf(name) >= 0));
+}
+
+function unsetLines(names: readonly string[], indent: string): string[] {
+  const lines: string[] = [];
+  for (let i = 0; i < names.length; i += 4)
+    lines.push(`${indent}unset -v ${names.slice(i, i + 4).join(' ')}`);
+  return lines;
+}
+
+function whereLines({ name, value, files }: Conditional, root: string): string[] {
+  return [
+    `      for gpuh_file in ${files.join(' ')}; do`,
+    `        [ -e "${root}$gpuh_file" ] || continue`,
+    `        export ${name}=${value === '' ? '"$gpuh_file"' : quoted(value)}`,
+    '        break',
+    '      done',
+  ];
+}
+
+function recipeLines(driver: string, recipe: Recipe, common: readonly string[], root: string): string[] {
+  const exports = (values: Readonly<Record<string, string>>): string =>
+    Object.keys(values)
+      .map((name) => `${name}=${shellValue(values[name] ?? '')}`)
+      .join(' ');
+  const twins = exports(recipe.setUnlessTwin);
+  const lines = [`    ${driver})`].concat(
+    unsetLines(
+      recipe.unset.filter((name) => common.indexOf(name) < 0),
+      '      ',
+    ),
+  );
+  lines.push(`      export ${exports(recipe.set)}`);
+  if (twins !== '') lines.push(`      [ -n "$gpuh_twin" ] || export ${twins}`);
+  for (const one of recipe.setWhere) lines.push(...whereLines(one, root));
+  return lines.concat(['      ;;']);
+}
+
+/** The whole script. Throws where the template names something that is not known, or the root is no plain path. */
+export function wrapperScript(template: string, options: WrapperOptions): string {
+  const { root, version } = options;
+  if (!/^[A-Za-z0-9/._-]*$/.test(root)) throw new Error('the root of a wrapper is a plain path');
+  const drivers = Object.keys(RECIPES);
+  const recipes = drivers.map((driver) => RECIPES[driver] as Recipe);
+  const common = commonNames(recipes);
+  const parts: Readonly<Record<string, string>> = {
+    ROOT: root,
+    VERSION: version,
+    KEEPERS: KEEPERS.join(' '),
+    MANAGEMENT: MANAGEMENT_VENDORS.map((vendor) => `0x${vendor.toString(16).padStart(4, '0')}`).join(' | '),
+    DRIVERS: drivers.join(' '),
+    LEADS_ELSEWHERE: unsetLines(common, '  ').join('\n'),
+    ENVIRONMENT: ([] as string[])
+      .concat(...drivers.map((driver, i) => recipeLines(driver, recipes[i] as Recipe, common, root)))
+      .join('\n'),
+  };
+  return template.replace(
+    /@([A-Z_]+)(?:\(([a-z.-]+)\))?@/g,
+    (whole, name: string, key: string | undefined) => {
+      const word = SAID.filter((one) => one === key)[0];
+      if (name === 'WORD' && word !== undefined) return shellSentence(word);
+      const part = key === undefined ? parts[name] : undefined;
+      if (part === undefined) throw new Error(`the wrapper's template names ${whole}, which is not known`);
+      return part;
+    },
+  );
+}
