@@ -14,6 +14,7 @@ import {
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
+import { installTranslations, translatedPolicy } from '../build/po-install.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -54,7 +55,8 @@ symlinkSync('../lib/gpu-handoff/cli/main.js', join(stage, 'usr/bin/gpu-handoff')
 
 install('polkit/data/gpu-handoff-helper', 'usr/libexec/gpu-handoff-helper', 0o755);
 install('polkit/data/gpu-handoff.service', 'usr/lib/systemd/system/gpu-handoff.service');
-install('polkit/data/io.github.gpuhandoff.policy', 'usr/share/polkit-1/actions/io.github.gpuhandoff.policy');
+write('usr/share/polkit-1/actions/io.github.gpuhandoff.policy', translatedPolicy(root));
+installTranslations(root, join(stage, 'usr/share/locale'));
 const name = 'io.github.gpuhandoff.Manager1';
 install(`polkit/data/${name}.conf`, `usr/share/dbus-1/system.d/${name}.conf`);
 install(`polkit/data/${name}.service`, `usr/share/dbus-1/system-services/${name}.service`);
