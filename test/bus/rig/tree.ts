@@ -143,8 +143,8 @@ export async function installBuilder(): Promise<void> {
 }
 
 /**
- * Waits for a lock and gives its descriptor, which is to be closed. The lock belongs to the open file, which flock(1) shares with us: it
- * ends with this process at the latest.
+ * Waits for a lock and gives its descriptor, which is to be closed. The lock belongs to the open file, which flock(1)
+ * shares with us: it ends with this process at the latest.
  */
 export async function takeLock(path: string): Promise<number> {
   const fd = openSync(path, 'w');
