@@ -1,0 +1,233 @@
+/** What stands in the folders of entries. A look reads names and numbers; bytes are read where they are needed. */
+import {
+  closeSync,
+  constants,
+  type Dirent,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+  type Stats,
+  statSync,
+} from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { idOfPath, isAppId } from '../../launch/app-id.js';
+import type { Bytes } from '../../launch/bytes.js';
+import type { AppFiles, FoundFile } from '../../launch/sync.js';
+import type { LaunchFolders } from './folders.js';
+
+/** Longer files are no entries of apps. */
+const LONGEST = 16 * 1024 * 1024;
+/** Deeper folders are a loop of links. */
+const DEEPEST = 8;
+/** A file that was changed so shortly before the look may change again without its times showing it. */
+const TICK_MS = 20;
+
+/** Names of files that were being written when something ended. */
+const TEMPORARY = /^\.gpu-handoff-[0-9a-f]{16}\.tmp$/;
+
+/** An entry's file, without its bytes. */
+export interface SeenFile {
+  readonly id: string;
+  readonly path: string;
+  /** Below its folder. */
+  readonly relative: string;
+  readonly link: boolean;
+  /** In a folder that is a link. */
+  readonly outside: boolean;
+  readonly mode: number;
+  /** Of the name itself, not of where it leads. */
+  readonly identity: string;
+  /** Changes whenever the file does. */
+  readonly key: string;
+  readonly changedMs: number;
+}
+
+interface Folder {
+  readonly files: ReadonlyMap<string, SeenFile>;
+  readonly temporary: readonly string[];
+}
+
+function numbers(stat: Stats): string {
+  return `${stat.dev}:${stat.ino}:${stat.size}:${stat.mtimeMs}:${stat.ctimeMs}:${stat.mode}`;
+}
+
+function statOrNull(path: string): Stats | null {
+  try {
+    return statSync(path);
+  } catch {
+    return null;
+  }
+}
+
+/** What a name is now; null where there is none. */
+export function seenAt(path: string, relative: string, outside = false): SeenFile | null {
+  let stat: Stats;
+  try {
+    stat = lstatSync(path);
+  } catch {
+    return null;
+  }
+  const link = stat.isSymbolicLink();
+  const target = link ? statOrNull(path) : stat;
+  return {
+    id: idOfPath(relative),
+    path,
+    relative,
+    link,
+    outside,
+    mode: (target ?? stat).mode & 0o777,
+    identity: `${stat.dev}:${stat.ino}`,
+    key: link ? `${numbers(stat)}>${target === null ? '' : numbers(target)}` : numbers(stat),
+    changedMs: Math.max(stat.ctimeMs, target?.ctimeMs ?? 0),
+  };
+}
+
+function entriesOf(path: string): Dirent[] {
+  try {
+    return readdirSync(path, { withFileTypes: true });
+  } catch {
+    return [];
+  }
+}
+
+/** All entries below a folder, the first of each id: files before what lies in folders, each by name. */
+function lookInto(folder: string): Folder {
+  const files = new Map<string, SeenFile>();
+  const temporary: string[] = [];
+  const visit = (path: string, prefix: string, depth: number, outside: boolean): void => {
+    const folders: { name: string; link: boolean }[] = [];
+    const entries = entriesOf(path).sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
+    for (const entry of entries) {
+      const { name } = entry;
+      const inside = `${path}/${name}`;
+      if (TEMPORARY.test(name)) temporary.push(inside);
+      else if (entry.isDirectory()) folders.push({ name, link: false });
+      else if (name.endsWith('.desktop')) {
+        const seen = seenAt(inside, prefix + name, outside);
+        if (seen !== null && isAppId(seen.id) && !files.has(seen.id)) files.set(seen.id, seen);
+      } else if (entry.isSymbolicLink() && statOrNull(inside)?.isDirectory())
+        folders.push({ name, link: true });
+    }
+    if (depth < DEEPEST)
+      for (const { name, link } of folders)
+        visit(`${path}/${name}`, `${prefix}${name}/`, depth + 1, outside || link);
+  };
+  visit(folder, '', 0, false);
+  return { files, temporary };
+}
+
+/** The bytes of a regular file; null where it cannot be read, or is none. */
+export function readBytes(path: string): Bytes | null {
+  let file: number;
+  try {
+    // Not waiting for a writer, should it be a pipe.
+    file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  } catch {
+    return null;
+  }
+  try {
+    const stat = fstatSync(file);
+    if (!stat.isFile() || stat.size > LONGEST) return null;
+    const buffer = Buffer.allocUnsafe(stat.size);
+    let length = 0;
+    while (length < buffer.length) {
+      const more = readSync(file, buffer, length, buffer.length - length, length);
+      if (more === 0) break;
+      length += more;
+    }
+    return buffer.toString('latin1', 0, length);
+  } catch {
+    return null;
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** The bytes behind a name. A link is followed from the folder that it was made for. */
+function bytesOf(file: SeenFile, madeFor: string): Bytes | null {
+  if (!file.link) return readBytes(file.path);
+  try {
+    return readBytes(resolve(madeFor, readlinkSync(file.path)));
+  } catch {
+    return null;
+  }
+}
+
+export class LaunchLook {
+  readonly folders: LaunchFolders;
+  readonly startedMs = Date.now();
+  readonly own: ReadonlyMap<string, SeenFile>;
+  readonly below: ReadonlyMap<string, SeenFile>;
+  readonly originals: ReadonlyMap<string, SeenFile>;
+  /** Files that an interrupted change left half written. */
+  readonly temporary: readonly string[];
+  /** Of every file that was seen, by path. */
+  readonly keys: ReadonlyMap<string, string>;
+  /** A change at the moment of the look might not have been seen. */
+  readonly unsure: boolean;
+  private readonly read = new Map<string, AppFiles>();
+
+  constructor(folders: LaunchFolders) {
+    this.folders = folders;
+    const own = lookInto(folders.own);
+    const originals = lookInto(folders.originals);
+    const below = new Map<string, SeenFile>();
+    const keys = new Map<string, string>();
+    let newest = 0;
+    const note = (files: ReadonlyMap<string, SeenFile>): void => {
+      for (const file of files.values()) {
+        keys.set(file.path, file.key);
+        newest = Math.max(newest, file.changedMs);
+      }
+    };
+    for (const folder of folders.others) {
+      const { files } = lookInto(folder);
+      note(files);
+      for (const [id, file] of files) if (!below.has(id)) below.set(id, file);
+    }
+    note(own.files);
+    note(originals.files);
+    this.own = own.files;
+    this.below = below;
+    this.originals = originals.files;
+    this.temporary = [...own.temporary, ...originals.temporary];
+    this.keys = keys;
+    this.unsure = newest > this.startedMs - TICK_MS;
+  }
+
+  /** Every id that has a file somewhere, sorted. */
+  ids(): string[] {
+    return [...new Set([...this.own.keys(), ...this.below.keys(), ...this.originals.keys()])].sort();
+  }
+
+  /** Where an app's entry in the user's folder is or would be, below that folder. */
+  private relativeOf(id: string): string {
+    return this.own.get(id)?.relative ?? this.originals.get(id)?.relative ?? id;
+  }
+
+  /** Everything that there is of an app, with the bytes. */
+  filesOf(id: string): AppFiles {
+    const known = this.read.get(id);
+    if (known !== undefined) return known;
+    const relative = this.relativeOf(id);
+    const place = join(this.folders.own, relative);
+    const found = (file: SeenFile | undefined, madeFor: string): FoundFile | null =>
+      file === undefined
+        ? null
+        : { path: file.path, bytes: bytesOf(file, madeFor), mode: file.mode, identity: file.identity };
+    const below = this.below.get(id);
+    const files: AppFiles = {
+      id,
+      place,
+      own: found(this.own.get(id), dirname(place)),
+      originalPath: join(this.folders.originals, relative),
+      original: found(this.originals.get(id), dirname(place)),
+      below: found(below, below === undefined ? '' : dirname(below.path)),
+    };
+    this.read.set(id, files);
+    return files;
+  }
+}
