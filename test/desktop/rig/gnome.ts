@@ -312,7 +312,7 @@ export class GnomeSession {
   /** For who looks at a failure: what was on the screen. */
   async #keep(): Promise<void> {
     try {
-      await this.screenshot(`failed-${this.version}`);
+      await this.screenshot('failed');
       writeFileSync(join(SHOTS_DIR, `failed-${this.version}.txt`), await this.outline());
     } catch {
       // The shell may be what failed.

@@ -17,7 +17,7 @@ for (const version of VERSIONS)
       say('shot');
       writeFileSync(`/tmp/team/e-outline-${version}.txt`, await s.outline());
       say('outline');
-      await s.click({ name: 'System' });
+  await s.click({ name: 'System' });
       say('click');
       await new Promise((r) => setTimeout(r, 500));
       await s.screenshot('try2');

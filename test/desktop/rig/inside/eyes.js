@@ -18,9 +18,9 @@ function labelOf(accessible) {
   return (relation?.get_target() ?? []).map((target) => nameOf(target)).join(' ');
 }
 
-/** The name that a screen reader says: its own, its label's, or its text. */
+/** The name that a screen reader says: its own, or its label's. (Atk.Action has methods of these names, too.) */
 function nameOf(accessible) {
-  return accessible.get_name() || labelOf(accessible) || '';
+  return Atk.Object.prototype.get_name.call(accessible) || labelOf(accessible) || '';
 }
 
 function describe(actor) {
@@ -33,7 +33,7 @@ function describe(actor) {
   return {
     name,
     role: accessible === null ? '' : Atk.role_get_name(accessible.get_role()),
-    description: accessible?.get_description() ?? '',
+    description: (accessible && Atk.Object.prototype.get_description.call(accessible)) ?? '',
     text: text ?? '',
     states: Object.keys(STATES).filter((key) => states?.contains_state(STATES[key])),
     reactive: actor.reactive,
@@ -87,9 +87,11 @@ function matching(query) {
 function visibleBox(actor) {
   const [x, y] = actor.get_transformed_position();
   const [width, height] = actor.get_transformed_size();
-  let [left, top, right, bottom] = [x, y, x + width, y + height];
+  // The stage itself has no sensible transformed box.
+  let [left, top] = [Math.max(0, x), Math.max(0, y)];
+  let [right, bottom] = [Math.min(global.stage.width, x + width), Math.min(global.stage.height, y + height)];
   for (let parent = actor.get_parent(); parent !== null; parent = parent.get_parent()) {
-    if (!(parent instanceof St.ScrollView) && parent !== global.stage) continue;
+    if (!(parent instanceof St.ScrollView)) continue;
     const [px, py] = parent.get_transformed_position();
     const [pw, ph] = parent.get_transformed_size();
     [left, top] = [Math.max(left, px), Math.max(top, py)];
@@ -114,8 +116,7 @@ export function target(query) {
     box.width > 0 && box.height > 0 ? global.stage.get_actor_at_pos(Clutter.PickMode.REACTIVE, x, y) : null;
   const reached =
     hit !== null && hit !== global.stage && (actor === hit || actor.contains(hit) || hit.contains(actor));
-  const [, whole] = [0, actor.get_transformed_position()[1] + actor.get_transformed_size()[1] / 2];
-  return { x, y, whole, reached, ...describe(actor) };
+  return { ...describe(actor), x, y, reached };
 }
 
 /** A tree of what is shown, to be read by people. */
