@@ -10,7 +10,7 @@ export interface LaunchEnvironment {
 
 /** What else of the machine counts. */
 export interface Surroundings {
-  /** Another card has the same vendor and device, so that these do not name the card. */
+  /** Another card has the same ids, so that these do not name the card: see `hasTwin`. */
   readonly twin: boolean;
   /** Those files of drivers.ts' LOOKED_FOR that exist. */
   readonly files: readonly string[];
@@ -42,13 +42,14 @@ function tagOf(card: Card): string {
   return `pci-${card.id.replace(/[:.]/g, '_')}`;
 }
 
-/** True where another of the machine's cards has the same ids. */
+/** True where the same driver has another card of the same ids. */
 export function hasTwin(card: Card, cards: readonly Card[]): boolean {
   return cards.some(
-    (other) =>
-      other.id !== card.id &&
-      other.main.vendorId === card.main.vendorId &&
-      other.main.deviceId === card.main.deviceId,
+    ({ id, main }) =>
+      id !== card.id &&
+      main.driver === card.main.driver &&
+      main.vendorId === card.main.vendorId &&
+      main.deviceId === card.main.deviceId,
   );
 }
 

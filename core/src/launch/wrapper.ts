@@ -118,9 +118,10 @@ export function wrapperScript(template: string, options: WrapperOptions): string
   const parts: Readonly<Record<string, string>> = {
     ROOT: root,
     VERSION: version,
-    KEEPERS: KEEPERS.join(' '),
+    KEEPER_CASES: KEEPERS.join(' | '),
     MANAGEMENT: MANAGEMENT_VENDORS.map((vendor) => `0x${vendor.toString(16).padStart(4, '0')}`).join(' | '),
-    DRIVERS: drivers.join(' '),
+    // The drivers of iGPUs first: what is found there saves looking further.
+    KNOWN_DRIVERS: drivers.slice().reverse().concat(KEEPERS).join(' '),
     LEADS_ELSEWHERE: unsetLines(common, '  ').join('\n'),
     ENVIRONMENT: ([] as string[])
       .concat(...drivers.map((driver, i) => recipeLines(driver, recipes[i] as Recipe, common, root)))
