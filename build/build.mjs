@@ -1,4 +1,5 @@
 // Bundles the parts into dist/: the core for the desktops, the helper, the command.
+import { createHash } from 'node:crypto';
 import { chmodSync, copyFileSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,6 +23,26 @@ const node = {
   plugins: [slimDbusNext()],
 };
 
+/** The helper's bundle, and the small script that starts it with its compiled code. */
+async function buildHelper() {
+  const bundle = join(out, 'helper/helper.cjs');
+  const helper = { ...node, format: 'cjs', minify: true };
+  await build({
+    ...helper,
+    entryPoints: [join(root, 'polkit/src/main.ts')],
+    outfile: bundle,
+    banner: { js: "const bundleUrl=require('node:url').pathToFileURL(__filename).href;" },
+    define: { ...node.define, 'import.meta.url': 'bundleUrl' },
+  });
+  const digest = createHash('sha256').update(readFileSync(bundle)).digest('hex');
+  await build({
+    ...helper,
+    entryPoints: [join(root, 'polkit/src/start.ts')],
+    outfile: join(out, 'helper/start.cjs'),
+    define: { GPU_HANDOFF_BUNDLE: JSON.stringify(digest) },
+  });
+}
+
 await Promise.all([
   // Qt's engine knows ES2016; gjs takes the same file.
   build({
@@ -33,13 +54,7 @@ await Promise.all([
     entryPoints: [join(root, 'core/src/index.ts')],
     outfile: join(out, 'core/core.mjs'),
   }),
-  build({
-    ...node,
-    format: 'esm',
-    minify: true,
-    entryPoints: [join(root, 'polkit/src/main.ts')],
-    outfile: join(out, 'helper/helper.js'),
-  }),
+  buildHelper(),
   buildCommand(node, join(out, 'cli')),
 ]);
 // The signal sender stands beside each bundle that may use it.

@@ -14,8 +14,10 @@ import { Inhibitor } from './inhibitor.js';
 import { methodsOf } from './methods.js';
 import { dicts, s, u } from './values.js';
 
-/** How long changes are gathered before they are published. */
+/** How long changes are gathered, at least, before they are published. */
 const PUBLISH_MS = 50;
+/** Telling takes at most one part in so many of the time: it must not slow down what it tells of. */
+const PUBLISH_SHARE = 10;
 /** How often it is looked, at least, whether anybody still needs the helper. */
 const IDLE_LOOK_MS = 5000;
 /** How long the helper, when asked to stop, goes on for calls that wait: a dialog can stand for long. */
@@ -42,7 +44,9 @@ export class Service {
   private readonly inhibitor: Inhibitor;
   /** JSON of each property as last published, to see what changed. */
   private readonly last = new Map<string, string>();
-  private publishing = false;
+  private publishing: NodeJS.Timeout | null = null;
+  /** What the last publishing took, in milliseconds. */
+  private publishCost = 0;
 
   constructor(options: ServiceOptions) {
     this.options = options;
@@ -107,7 +111,7 @@ export class Service {
       await this.engine.settled(operation.id);
     }
     // Who leaves now must not take the last change along.
-    if (this.publishing) this.publish();
+    if (this.publishing !== null) this.publish();
   }
 
   /** Resolves when the helper can stop: nothing runs, and nobody who called is left without an answer. */
@@ -138,13 +142,25 @@ export class Service {
   /** Changes that follow each other closely are published as one: nobody reads faster. */
   private changed(): void {
     this.inhibitor.hold(this.engine.switching && !this.options.machine.simulated);
-    if (this.publishing) return;
-    this.publishing = true;
-    setTimeout(() => this.publish(), PUBLISH_MS);
+    // How an operation ended is what everybody waits for.
+    const running = this.engine.working;
+    if (this.publishing !== null) {
+      if (running) return;
+      clearTimeout(this.publishing);
+    }
+    const pause = running ? Math.max(PUBLISH_MS, PUBLISH_SHARE * this.publishCost) : PUBLISH_MS;
+    this.publishing = setTimeout(() => this.publish(), pause);
   }
 
   private publish(): void {
-    this.publishing = false;
+    const begun = performance.now();
+    this.publishChanges();
+    this.publishCost = performance.now() - begun;
+  }
+
+  private publishChanges(): void {
+    if (this.publishing !== null) clearTimeout(this.publishing);
+    this.publishing = null;
     const changed: Partial<Properties> = {};
     for (const [name, value] of Object.entries(this.properties()) as [
       PropertyName,

@@ -10,7 +10,8 @@ const SOURCES = ['core/src', 'polkit/src', 'cli/src', 'build', 'package.json'];
 /** What the tests of this folder use of dist/. */
 export const BUILT = {
   core: join(REPO, 'dist/core/core.mjs'),
-  helper: join(REPO, 'dist/helper/helper.js'),
+  helper: join(REPO, 'dist/helper/helper.cjs'),
+  start: join(REPO, 'dist/helper/start.cjs'),
 } as const;
 
 function newest(path: string): number {

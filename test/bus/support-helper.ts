@@ -102,7 +102,8 @@ exec /usr/libexec/gpu-handoff-helper.packaged --simulate ${WORKSTATION} --pace $
     ...(options.polkit === undefined ? {} : { polkit: options.polkit }),
     files: {
       '/usr/lib/gpu-handoff/package.json': '{ "type": "module" }\n',
-      '/usr/lib/gpu-handoff/helper/helper.js': readFileSync(BUILT.helper, 'utf8'),
+      '/usr/lib/gpu-handoff/helper/helper.cjs': readFileSync(BUILT.helper, 'utf8'),
+      '/usr/lib/gpu-handoff/helper/start.cjs': readFileSync(BUILT.start, 'utf8'),
       '/usr/libexec/gpu-handoff-helper.packaged': { content: packaged('gpu-handoff-helper'), mode: '755' },
       '/usr/libexec/gpu-handoff-helper': { content: launcher, mode: '755' },
       [`${PLACES.busPolicies}/${MANAGER.name}.conf`]: options.policy ?? packaged(`${MANAGER.name}.conf`),

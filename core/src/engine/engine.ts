@@ -61,7 +61,9 @@ export class Engine {
   private async mend(): Promise<void> {
     const { workshop } = this;
     const journal = workshop.loadNotes();
-    await workshop.refresh();
+    // The hardware was looked at a moment ago.
+    await workshop.seeGuests();
+    workshop.publish();
     if (!needsMending(workshop, journal)) return;
     const run = this.begin('recover', sentence('operation.recover'), 0, 'call', (r) =>
       recover(workshop, r, journal),
@@ -83,6 +85,11 @@ export class Engine {
   /** True while the helper must not leave: an operation runs, or a guest has a card. */
   get needed(): boolean {
     return this.workshop.run !== null || this.workshop.guests.size > 0 || this.workshop.held.size > 0;
+  }
+
+  /** True while an operation runs. */
+  get working(): boolean {
+    return this.workshop.run !== null;
   }
 
   /** True while a card changes hands: the machine should not be put to sleep or switched off. */

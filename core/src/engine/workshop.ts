@@ -89,7 +89,13 @@ export class Workshop {
 
   /** Reads sysfs anew and sees which guests have cards. A guest seen before is only checked to be alive. */
   async look(): Promise<void> {
-    const away = this.lookAtHardware().filter(isOnVfio);
+    this.lookAtHardware();
+    await this.seeGuests();
+  }
+
+  /** Sees which guests have the cards that are away by the last look at the hardware. */
+  async seeGuests(): Promise<void> {
+    const away = this.cards.filter(isOnVfio);
     const alive = new Map<Address, GuestProcess>();
     for (const { id } of away) {
       const guest = this.guests.get(id);

@@ -33,10 +33,12 @@ const LIMIT_MS = 5000;
 const MOST_WAITING = 500;
 const LONGEST = 4000;
 /**
- * Lines wait so long before the first is written: each costs a process, and the steps of a hand-off are over in a
- * second. A step that takes longer, and so one that hangs, finds the lines before it written.
+ * Lines wait until nothing was said for so long: each costs a process, and the steps of a hand-off follow each other
+ * quickly. A step that takes longer, and so one that hangs, finds the lines before it written.
  */
 const GATHER_MS = 1500;
+/** However much is said, the first line waits no longer than this. */
+const MOST_GATHER_MS = 5000;
 
 /**
  * A log in systemd's journal, with fields to filter by (`journalctl GPU_HANDOFF_OPERATION=…`). Node has no datagram
@@ -47,17 +49,26 @@ export function journalLog(ways: JournalWays = {}): JournalLog {
   const run = ways.run ?? runChild;
   const stderr = ways.stderr ?? ((text) => void process.stderr.write(text));
   const socket = ways.socket ?? SOCKET;
+  const gatherMs = ways.gatherMs ?? GATHER_MS;
   const waiting: Entry[] = [];
   let lost = 0;
   let writing: Promise<void> | null = null;
   let hurry: () => void = () => {};
+  let postpone: () => void = () => {};
 
   const writeWaiting = async (): Promise<void> => {
     await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ways.gatherMs ?? GATHER_MS);
-      hurry = () => {
+      const last = Date.now() + MOST_GATHER_MS;
+      const write = (): void => {
         clearTimeout(timer);
+        postpone = () => {};
         resolve();
+      };
+      let timer = setTimeout(write, gatherMs);
+      hurry = write;
+      postpone = () => {
+        clearTimeout(timer);
+        timer = setTimeout(write, Math.max(0, Math.min(gatherMs, last - Date.now())));
       };
     });
     for (let entry = waiting.shift(); entry !== undefined; entry = waiting.shift()) {
@@ -79,6 +90,7 @@ export function journalLog(ways: JournalWays = {}): JournalLog {
       else if (waiting.length >= MOST_WAITING) lost += 1;
       else {
         waiting.push(entry);
+        postpone();
         writing ??= writeWaiting();
       }
     },

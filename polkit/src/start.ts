@@ -1,0 +1,60 @@
+/**
+ * Starts the helper's bundle with V8's compiled code of an earlier life, which halves what Node needs until the
+ * helper can answer. (`module.enableCompileCache` does the same from Node 22 on.)
+ *
+ * systemd gives the directory, which only root may enter. V8 itself refuses code of another version, of other flags or
+ * of another length than was written; the bundle that it belongs to stands in the file's name.
+ */
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { Script } from 'node:vm';
+
+/** SHA-256 of the bundle, put in by the build. */
+declare const GPU_HANDOFF_BUNDLE: string;
+
+const BUNDLE = join(__dirname, 'helper.cjs');
+const PREFIX = 'helper-';
+
+type Start = (
+  exports: object,
+  require: NodeJS.Require,
+  module: object,
+  filename: string,
+  dirname: string,
+) => void;
+
+function readOrNull(path: string): Buffer | null {
+  try {
+    return readFileSync(path);
+  } catch {
+    return null;
+  }
+}
+
+/** Writes beside and renames, so that nobody ever reads half of it; what is of other bundles goes. */
+function keep(directory: string, name: string, code: Buffer): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    const fresh = join(directory, `${PREFIX}fresh`);
+    writeFileSync(fresh, code, { mode: 0o600, flush: true });
+    renameSync(fresh, join(directory, name));
+    for (const other of readdirSync(directory))
+      if (other.startsWith(PREFIX) && other !== name) rmSync(join(directory, other), { force: true });
+  } catch {
+    // It only starts more slowly then.
+  }
+}
+
+const directory = process.env.CACHE_DIRECTORY;
+const name = `${PREFIX}${GPU_HANDOFF_BUNDLE.slice(0, 32)}-${process.version}-${process.arch}.v8`;
+const known = directory === undefined ? null : readOrNull(join(directory, name));
+const parameters = 'exports,require,module,__filename,__dirname';
+const source = `(function(${parameters}){${readFileSync(BUNDLE, 'utf8')}\n})`;
+const script = new Script(source, { filename: BUNDLE, ...(known !== null && { cachedData: known }) });
+const isNew = known === null || script.cachedDataRejected === true;
+if (directory !== undefined && isNew)
+  // As late as possible: what was not called yet is not compiled yet.
+  process.once('exit', () => keep(directory, name, script.createCachedData()));
+const start = script.runInThisContext() as Start;
+start({}, createRequire(BUNDLE), {}, BUNDLE, __dirname);
