@@ -5,20 +5,20 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { askSwitcheroo, type BusCall, type BusMessage } from '../../core/src/linux/switcheroo.js';
 
 const NAME = 'net.hadess.SwitcherooControl';
-let proc: string;
+let root: string;
 
 beforeAll(() => {
-  proc = mkdtempSync(join(tmpdir(), 'proc-'));
+  root = mkdtempSync(join(tmpdir(), 'root-'));
   const started = (pid: number, ...argv: string[]): void => {
-    mkdirSync(join(proc, String(pid)));
-    writeFileSync(join(proc, String(pid), 'cmdline'), `${argv.join('\0')}\0`);
+    mkdirSync(join(root, 'proc', String(pid)), { recursive: true });
+    writeFileSync(join(root, 'proc', String(pid), 'cmdline'), `${argv.join('\0')}\0`);
   };
   started(100, '/usr/libexec/switcheroo-control');
   started(200, '/usr/bin/cardwired');
   started(300, '/usr/bin/python3', '/opt/pretender', '--now');
 });
 
-afterAll(() => rmSync(proc, { recursive: true }));
+afterAll(() => rmSync(root, { recursive: true }));
 
 /** A bus on which process `pid` owns the name and answers with `properties`. */
 function busWith(pid: number, properties: unknown, asked: BusMessage[] = []): BusCall {
@@ -38,7 +38,7 @@ const GPU = { Name: 'Card', Environment: ['A', '1', 'B', '', 'odd'], Default: tr
 
 describe('asking switcheroo-control', () => {
   test('gives its cards, with the flat environment by names', async () => {
-    const facts = await askSwitcheroo(busWith(100, { GPUs: [GPU, { ...GPU, Discrete: true }] }), { proc });
+    const facts = await askSwitcheroo(busWith(100, { GPUs: [GPU, { ...GPU, Discrete: true }] }), { root });
     expect(facts).toMatchObject({ owner: 'switcheroo', ownerName: 'switcheroo-control', failure: '' });
     const gpu = { name: 'Card', environment: { A: '1', B: '' }, isDefault: true };
     expect(facts.gpus).toEqual([
@@ -49,7 +49,7 @@ describe('asking switcheroo-control', () => {
 
   test('asks the connection that owns the name, so that the bus starts nobody', async () => {
     const asked: BusMessage[] = [];
-    await askSwitcheroo(busWith(100, { GPUs: [] }, asked), { proc });
+    await askSwitcheroo(busWith(100, { GPUs: [] }, asked), { root });
     expect(asked.filter((one) => one.destination === NAME)).toEqual([]);
     expect(asked.at(-1)).toMatchObject({
       destination: ':1.7',
@@ -77,7 +77,7 @@ describe('asking switcheroo-control', () => {
     [200, 'cardwired'],
     [300, 'pretender'],
   ])('names the program of process %i, which is another', async (pid, ownerName) => {
-    expect(await askSwitcheroo(busWith(pid, { GPUs: [GPU] }), { proc })).toMatchObject({
+    expect(await askSwitcheroo(busWith(pid, { GPUs: [GPU] }), { root })).toMatchObject({
       owner: 'other',
       ownerName,
     });
@@ -85,8 +85,8 @@ describe('asking switcheroo-control', () => {
 
   test('tells by what it says where the process is hidden', async () => {
     const own = { ...GPU, Environment: ['CARDWIRE_FORCE_DGPU', '1'] };
-    expect(await askSwitcheroo(busWith(999, { GPUs: [own] }), { proc })).toMatchObject({ owner: 'other' });
-    expect(await askSwitcheroo(busWith(999, { GPUs: [GPU] }), { proc })).toMatchObject({
+    expect(await askSwitcheroo(busWith(999, { GPUs: [own] }), { root })).toMatchObject({ owner: 'other' });
+    expect(await askSwitcheroo(busWith(999, { GPUs: [GPU] }), { root })).toMatchObject({
       owner: 'switcheroo',
     });
   });
@@ -94,25 +94,25 @@ describe('asking switcheroo-control', () => {
   test.each([[undefined], [null], ['text'], [{}], [{ GPUs: 7 }]])(
     'an answer of another shape (%j) is a failure with a reason',
     async (properties) => {
-      const facts = await askSwitcheroo(busWith(100, properties), { proc });
+      const facts = await askSwitcheroo(busWith(100, properties), { root });
       expect(facts).toMatchObject({ gpus: [], failure: 'its answer has no list of cards' });
     },
   );
 
   test('broken cards in the list are read as far as they can be', async () => {
     const facts = await askSwitcheroo(busWith(100, { GPUs: [7, null, { Environment: 'no', Default: 1 }] }), {
-      proc,
+      root,
     });
     expect(facts.gpus).toEqual([{ name: '', environment: {}, isDefault: false, discrete: null }]);
   });
 
   test('names the EGL vendor files that are not there', async () => {
-    const here = import.meta.filename;
+    writeFileSync(join(root, '50_mesa.json'), '{}');
     const gpu = {
       ...GPU,
-      Environment: ['__EGL_VENDOR_LIBRARY_FILENAMES', `${here}:/nonexistent/10_nvidia.json`],
+      Environment: ['__EGL_VENDOR_LIBRARY_FILENAMES', `/50_mesa.json:/nonexistent/10_nvidia.json`],
     };
-    const facts = await askSwitcheroo(busWith(100, { GPUs: [gpu, gpu] }), { proc });
+    const facts = await askSwitcheroo(busWith(100, { GPUs: [gpu, gpu] }), { root });
     expect(facts.missingFiles).toEqual(['/nonexistent/10_nvidia.json']);
   });
 

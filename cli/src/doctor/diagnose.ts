@@ -3,6 +3,7 @@ import type { Context } from '../context.js';
 import { DOCUMENT_VERSION, type DoctorDocument } from '../documents.js';
 import { OwnLook } from '../own-look.js';
 import { cardChecks, handOffChecks, machineChecks } from './hardware.js';
+import { launchingChecks } from './launching.js';
 import { softwareChecks } from './software.js';
 
 export async function diagnose(context: Context): Promise<DoctorDocument> {
@@ -14,7 +15,10 @@ export async function diagnose(context: Context): Promise<DoctorDocument> {
     { id: 'machines', title: 'Virtual machines', checks: await machineChecks(look) },
   ];
   // A simulated workstation has no software of its own.
-  if (simulate === null)
+  if (simulate === null) {
     groups.push({ id: 'software', title: 'Software', checks: await softwareChecks(bus, look.loaded) });
+    const checks = await launchingChecks(bus, context.env, look.cards);
+    groups.push({ id: 'launching', title: 'Apps on the dGPU', checks });
+  }
   return { version: DOCUMENT_VERSION, groups };
 }

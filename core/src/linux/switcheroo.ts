@@ -20,8 +20,8 @@ export interface BusMessage {
 export type BusCall = (message: BusMessage) => Promise<readonly unknown[]>;
 
 export interface AskOptions {
-  /** Where processes are looked up; `/proc`. */
-  readonly proc?: string;
+  /** Where the machine's files begin; `/`. */
+  readonly root?: string;
   /** Milliseconds for all questions together; 3 000. */
   readonly limitMs?: number;
 }
@@ -63,9 +63,9 @@ function gpusOf(properties: unknown): SwitcherooGpu[] {
 }
 
 /** The program's name by what it was started as; empty where the process cannot be seen. */
-function programOf(pid: number, proc: string): string {
+function programOf(pid: number, root: string): string {
   try {
-    const argv = readFileSync(join(proc, String(pid), 'cmdline'), 'utf8').split('\0');
+    const argv = readFileSync(join(root, 'proc', String(pid), 'cmdline'), 'utf8').split('\0');
     const program = basename(argv[0] ?? '');
     const script = argv[1] ?? '';
     return INTERPRETERS.test(program) && /^[^-]/.test(script) ? basename(script) : program;
@@ -75,9 +75,9 @@ function programOf(pid: number, proc: string): string {
 }
 
 /** Files that an environment names for EGL and that are not there: libglvnd passes them over. */
-function missingFilesOf(gpus: readonly SwitcherooGpu[]): string[] {
+function missingFilesOf(gpus: readonly SwitcherooGpu[], root: string): string[] {
   const named = gpus.flatMap((gpu) => (gpu.environment[EGL_FILES] ?? '').split(':'));
-  return [...new Set(named)].filter((path) => path !== '' && !existsSync(path));
+  return [...new Set(named)].filter((path) => path !== '' && !existsSync(join(root, path)));
 }
 
 /** Who it is by the process, and where that cannot be seen, by what only others say. */
@@ -93,7 +93,7 @@ function ownerOf(
   return { owner: 'switcheroo', ownerName: program };
 }
 
-async function ask(call: BusCall, proc: string): Promise<SwitcherooFacts> {
+async function ask(call: BusCall, root: string): Promise<SwitcherooFacts> {
   const bus = (member: string, ...body: readonly string[]): Promise<readonly unknown[]> =>
     call({
       ...{ destination: BUS, path: '/org/freedesktop/DBus', interface: BUS, member },
@@ -108,7 +108,7 @@ async function ask(call: BusCall, proc: string): Promise<SwitcherooFacts> {
   const [unique] = await bus('GetNameOwner', NAME);
   if (typeof unique !== 'string') throw new Error('the bus did not say who it is');
   const [pid] = await bus('GetConnectionUnixProcessID', unique);
-  const program = typeof pid === 'number' ? programOf(pid, proc) : '';
+  const program = typeof pid === 'number' ? programOf(pid, root) : '';
   try {
     // To the connection, not to the name: nobody is started should it have left meanwhile.
     const [properties] = await call({
@@ -116,7 +116,7 @@ async function ask(call: BusCall, proc: string): Promise<SwitcherooFacts> {
       ...{ signature: 's', body: [NAME] },
     });
     const gpus = gpusOf(properties);
-    return { ...ownerOf(program, gpus), gpus, failure: '', missingFiles: missingFilesOf(gpus) };
+    return { ...ownerOf(program, gpus), gpus, failure: '', missingFiles: missingFilesOf(gpus, root) };
   } catch (fault) {
     return { ...ownerOf(program, []), gpus: [], failure: reasonOf(fault) };
   }
@@ -124,14 +124,14 @@ async function ask(call: BusCall, proc: string): Promise<SwitcherooFacts> {
 
 /** What is known about switcheroo-control now. Never rejects: what went wrong is in `failure`. */
 export async function askSwitcheroo(call: BusCall, options: AskOptions = {}): Promise<SwitcherooFacts> {
-  const { proc = '/proc', limitMs = 3_000 } = options;
+  const { root = '/', limitMs = 3_000 } = options;
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     const why = new Error(`no answer within ${limitMs / 1000} s`);
     timer = setTimeout(() => reject(why), limitMs);
   });
   try {
-    return await Promise.race([ask(call, proc), late]);
+    return await Promise.race([ask(call, root), late]);
   } catch (fault) {
     return { owner: 'switcheroo', ownerName: '', gpus: [], failure: reasonOf(fault) };
   } finally {

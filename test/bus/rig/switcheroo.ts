@@ -15,12 +15,17 @@ export interface MockGpu {
 
 /**
  * Starts the real switcheroo-control on the bus, with cards that umockdev pretends; resolves when it answers.
- * It sees no change later: to take a card away, kill it and start another.
+ * It sees no change later: to take a card away, kill it and start another. `program` is another one than the tree's
+ * 2.6, as the sandbox sees it.
  */
-export async function startSwitcheroo(bus: Bus, gpus: readonly MockGpu[]): Promise<Running> {
+export async function startSwitcheroo(
+  bus: Bus,
+  gpus: readonly MockGpu[],
+  program = '/usr/libexec/switcheroo-control',
+): Promise<Running> {
   const file = '/run/switcheroo.umockdev';
   await bus.put(file, gpus.map(describeGpu).join('\n'));
-  const running = bus.spawn(['umockdev-run', '--device', file, '--', '/usr/libexec/switcheroo-control']);
+  const running = bus.spawn(['umockdev-run', '--device', file, '--', program]);
   await bus.waitForName('net.hadess.SwitcherooControl');
   return running;
 }
