@@ -1,0 +1,51 @@
+/** Puts the pages into the window that the shell gives, and ends what they started when it closes. */
+import type Adw from 'gi://Adw';
+import type Gio from 'gi://Gio';
+import Gtk from 'gi://Gtk';
+import { MANAGER } from '../../core/src/contract.js';
+import { SESSION } from '../../core/src/session-contract.js';
+import type { Translate } from '../../core/src/words.js';
+import { tellerOf } from '../shared/translate.js';
+import { AppsPage } from './apps-page.js';
+import { behaviourPage } from './behaviour-page.js';
+import { HealthPage } from './health-page.js';
+import { MachinesPage } from './machines-page.js';
+import { Service } from './service.js';
+import { type Room, word } from './widgets.js';
+
+/** `icons` is the folder of our own icons. */
+export function fillWindow(
+  window: Adw.PreferencesWindow,
+  settings: Gio.Settings,
+  translate: Translate,
+  icons: string,
+): void {
+  Gtk.IconTheme.get_for_display(window.get_display()).add_search_path(icons);
+  const told: { update(): void }[] = [];
+  const changed = (): void => {
+    for (const page of told) page.update();
+  };
+  const words = { noBus: word(translate, 'desk.no-bus'), endsAgain: word(translate, 'prefs.ends-again') };
+  const room: Room = {
+    window,
+    translate,
+    tell: tellerOf(translate),
+    helper: new Service(MANAGER, { stays: true, ...words }, changed),
+    service: new Service(SESSION, { stays: false, ...words }, changed),
+  };
+  const apps = new AppsPage(room);
+  const machines = new MachinesPage(room);
+  const health = new HealthPage(room);
+  told.push(apps, machines, health);
+
+  window.set_default_size(720, 760);
+  window.add(behaviourPage(window, settings, translate));
+  for (const { page } of [apps, machines, health]) window.add(page);
+  window.connect('close-request', () => {
+    room.helper.stop();
+    room.service.stop();
+    return false;
+  });
+  room.helper.start();
+  room.service.start();
+}
