@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { buildCommand } from '../cli/build.mjs';
 import { slimDbusNext } from './dbus-next.mjs';
+import { kickerActions } from './kickeractions.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -66,8 +67,11 @@ const command = join(out, 'cli/main.js');
 writeFileSync(command, `#!/usr/bin/node\n${readFileSync(command, 'utf8')}`);
 chmodSync(command, 0o755);
 
+mkdirSync(join(out, 'kickeractions'), { recursive: true });
+writeFileSync(join(out, 'kickeractions/gpu-handoff.desktop'), await kickerActions(root));
+
 mkdirSync(dist, { recursive: true });
-for (const part of ['core', 'helper', 'cli']) {
+for (const part of ['core', 'helper', 'cli', 'kickeractions']) {
   const old = join(out, `${part}.old`);
   try {
     renameSync(join(dist, part), old);

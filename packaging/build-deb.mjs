@@ -62,6 +62,13 @@ install(`polkit/data/${name}.conf`, `usr/share/dbus-1/system.d/${name}.conf`);
 install(`polkit/data/${name}.service`, `usr/share/dbus-1/system-services/${name}.service`);
 install('polkit/hook/gpu-handoff', 'etc/libvirt/hooks/qemu.d/gpu-handoff', 0o755);
 
+install('dist/kickeractions/gpu-handoff.desktop', 'usr/share/plasma/kickeractions/gpu-handoff.desktop');
+install('kde-plasmoid/kickeractions/gpu-handoff-offer', 'usr/libexec/gpu-handoff-offer', 0o755);
+const offer = '72-gpu-handoff-offer.rules';
+install(`kde-plasmoid/kickeractions/${offer}`, `usr/lib/udev/rules.d/${offer}`);
+for (const file of ['README.md', 'lift-session-limits.patch'])
+  install(`packaging/switcheroo-control/${file}`, `usr/share/gpu-handoff/switcheroo-control/${file}`);
+
 const command = join(root, 'dist/cli/main.js');
 for (const [shell, path] of [
   ['bash', 'usr/share/bash-completion/completions/gpu-handoff'],

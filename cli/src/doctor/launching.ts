@@ -15,7 +15,7 @@ const WRAPPER = '/usr/bin/gpu-handoff-run';
 const PLASMA_ACTION = '/usr/share/plasma/kickeractions/gpu-handoff.desktop';
 /** There where a file of udev's rule says that the machine has a card for apps; see docs/switcheroo.md. */
 const PLASMA_OFFER = '/run/gpu-handoff-offer';
-const RECIPE = '/usr/share/doc/gpu-handoff/switcheroo-control/README.md';
+const RECIPE = '/usr/share/gpu-handoff/switcheroo-control/README.md';
 const REINSTALL = 'Install the package of GPU Handoff again.';
 
 function systemBus(address: string | null): BusCall {
