@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MANAGER } from '../../../core/src/contract.js';
@@ -6,6 +6,7 @@ import type { Bind, Running } from '../../bus/rig/sandbox.js';
 import { PLACES } from '../../bus/rig/session.js';
 import { REPO } from '../../bus/rig/tree.js';
 import { type HelperBus, type HelperOptions, startHelperBus } from '../../bus/support-helper.js';
+import { complaintsIn } from './complaints.js';
 import { type Driver, startDriver } from './driver.js';
 import { openRoom, type Room } from './room.js';
 import { CACHE, type GnomeVersion, type LOCALES } from './tree.js';
@@ -13,13 +14,18 @@ import { CACHE, type GnomeVersion, type LOCALES } from './tree.js';
 /** An extension that a session has. */
 export interface Installed {
   readonly uuid: string;
-  /** On the host: what `gnome-extensions install` takes. */
-  readonly zip: string;
+  /** On the host: what `gnome-extensions install` takes, or a folder of which it makes that. */
+  readonly from: string;
 }
+
+export const EXAMPLE: Installed = {
+  uuid: 'example@rig.test',
+  from: fileURLToPath(new URL('example', import.meta.url)),
+};
 
 export const OURS: Installed = {
   uuid: 'gpu-handoff@gpuhandoff.github.io',
-  zip: join(REPO, 'dist/gpu-handoff@gpuhandoff.github.io.shell-extension.zip'),
+  from: join(REPO, 'dist/gpu-handoff@gpuhandoff.github.io.shell-extension.zip'),
 };
 
 /** What a session is started with. */
@@ -29,7 +35,7 @@ export interface GnomeOptions {
   readonly extension?: Installed | null;
   /** The workstation behind the helper, and how it behaves. The session's user may do everything. */
   readonly helper?: Pick<HelperOptions, 'scenario' | 'prepare' | 'pace' | 'rules'>;
-  /** True where the helper is not installed until `helper.install()`. */
+  /** True where the helper is not installed until `installHelper()`. */
   readonly withoutHelper?: boolean;
   readonly style?: 'light' | 'dark';
   readonly contrast?: boolean;
@@ -74,6 +80,37 @@ export interface Seen {
   readonly height: number;
 }
 
+/** Something in the window of an application. Places are relative to its window. */
+export interface Accessible {
+  readonly name: string;
+  readonly description: string;
+  readonly role: string;
+  /** Of `checked`, `expanded`, `focused`, `sensitive`, `showing`. */
+  readonly states: readonly string[];
+  readonly depth: number;
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** A window of an application, as a screen reader is told of it. */
+export interface AppWindow {
+  find(query: Pick<Query, 'name' | 'role'>): Promise<Accessible[]>;
+  /** The one that fits, waited for. */
+  see(query: Pick<Query, 'name' | 'role' | 'nth'>): Promise<Accessible>;
+  click(query: Pick<Query, 'name' | 'role' | 'nth'>): Promise<void>;
+}
+
+export interface Shot {
+  /** On the host. */
+  readonly path: string;
+  readonly width: number;
+  readonly height: number;
+  /** How many different colours a sample of its pixels has. */
+  readonly colours: number;
+}
+
 export interface Point {
   readonly x: number;
   readonly y: number;
@@ -88,7 +125,14 @@ const RULES = `polkit.addRule(function (action, subject) {
 const SECOND_SOCKET = `<busconfig><listen>unix:path=/srv/workstation/bus/system_bus_socket</listen></busconfig>
 `;
 
+const ACTIVATION = `${PLACES.activation}/${MANAGER.name}.service`;
+const RELOAD = [
+  ...['busctl', '--system', 'call', 'org.freedesktop.DBus', '/org/freedesktop/DBus', 'org.freedesktop.DBus'],
+  'ReloadConfig',
+];
+
 const RIG = '/gpu-handoff/rig';
+const PACKED = '/gpu-handoff/extension';
 const SHOTS = '/gpu-handoff/shots';
 const HERE = fileURLToPath(new URL('inside', import.meta.url));
 
@@ -129,10 +173,11 @@ export async function startGnome(options: GnomeOptions): Promise<GnomeSession> {
       { from: join(bus.dir, 'bus'), to: '/run/dbus' },
       { from: HERE, to: RIG },
       { from: SHOTS_DIR, to: SHOTS, writable: true },
-      ...(extension === null ? [] : [{ from: extension.zip, to: '/gpu-handoff/extension.zip' }]),
+      ...(extension === null ? [] : [{ from: extension.from, to: PACKED }]),
     ];
     const room = await openRoom(bus.bus, options.version, binds);
     const session = new GnomeSession(options, bus, room, extension);
+    if (options.withoutHelper === true) await session.removeHelper();
     await session.start();
     return session;
   } catch (error) {
@@ -150,6 +195,7 @@ export class GnomeSession {
   readonly #extension: Installed | null;
   #driver: Driver | undefined;
   #shell: Running | undefined;
+  #daemon: Running | undefined;
 
   constructor(options: GnomeOptions, bus: HelperBus, room: Room, extension: Installed | null) {
     this.version = options.version;
@@ -178,16 +224,16 @@ export class GnomeSession {
       Object.entries(files ?? {}).map(([path, text]) => this.room.put(`/home/tester/${path}`, text)),
     );
     await this.room.put('/home/tester/.local/share/gnome-shell/lock-warning-shown', '');
-    const daemon = this.room.spawn(
+    this.#daemon = this.room.spawn(
       [
         ...['dbus-daemon', '--session', '--nofork', '--nopidfile', '--nosyslog', '--print-address'],
         '--address=unix:path=/run/user/1000/bus',
       ],
       { env },
     );
-    await daemon.waitFor(/^unix:/m);
+    await this.#daemon.waitFor(/^unix:/m);
     this.#driver = await startDriver(this.room, `${RIG}/driver.js`);
-    if (this.#extension !== null) await this.#install();
+    if (this.#extension !== null) await this.#install(this.#extension);
     await this.#hands.ask('settings', {
       values: [
         ...SETTINGS,
@@ -228,20 +274,44 @@ export class GnomeSession {
     }
   }
 
-  async #install(): Promise<void> {
-    const result = await this.room.run([
-      'gnome-extensions',
-      'install',
-      '--force',
-      '/gpu-handoff/extension.zip',
-    ]);
+  async #install(extension: Installed): Promise<void> {
+    const packed = extension.from.endsWith('.zip');
+    if (!packed) await this.must(['gnome-extensions', 'pack', '--out-dir=/tmp', PACKED]);
+    const zip = packed ? PACKED : `/tmp/${extension.uuid}.shell-extension.zip`;
+    await this.must(['gnome-extensions', 'install', '--force', zip]);
+  }
+
+  /** Runs a command as the session's user; throws when it fails. */
+  async must(argv: readonly string[]): Promise<string> {
+    const result = await this.room.run(argv);
     if (result.code !== 0)
-      throw new Error(`the extension was not installed: ${result.stderr}${result.stdout}`);
+      throw new Error(`${argv.join(' ')} ended with ${result.code}: ${result.stderr}${result.stdout}`);
+    return result.stdout;
   }
 
   /** What the shell has written so far. */
   log(): string {
     return `${this.#shell?.stdout ?? ''}${this.#shell?.stderr ?? ''}`;
+  }
+
+  /** What the programs that the session's bus has started have written so far; the preferences are one of them. */
+  programsLog(): string {
+    return this.#daemon?.stderr ?? '';
+  }
+
+  /** What the shell has complained about so far; see complaints.ts. */
+  complaints(): string[] {
+    return complaintsIn(this.log());
+  }
+
+  /** What a screen reader is told of a whole application, through the accessibility bus. */
+  async accessibles(application: string): Promise<Accessible[]> {
+    return (await this.#hands.ask('accessibles', { application })) as Accessible[];
+  }
+
+  /** Whether a name has an owner on the session's bus. */
+  async owned(name: string): Promise<boolean> {
+    return (await this.#hands.ask('owned', { name })) as boolean;
   }
 
   /** The value of an expression inside the shell, by way of JSON. For looking only. */
@@ -372,11 +442,71 @@ export class GnomeSession {
     for (const letter of text) await this.key(letter === ' ' ? 'space' : letter);
   }
 
-  /** Keeps a picture of the whole screen as `NAME-VERSION.png` and gives its path on the host. */
-  async screenshot(name: string): Promise<string> {
+  /** Keeps a picture of the whole screen as `NAME-VERSION.png` and says what is in it. */
+  async screenshot(name: string): Promise<Shot> {
     const file = `${name}-${this.version}.png`;
-    await this.#hands.ask('screenshot', { path: `${SHOTS}/${file}` });
-    return join(SHOTS_DIR, file);
+    const told = await this.#hands.ask('screenshot', { path: `${SHOTS}/${file}` });
+    return { ...(told as Shot), path: join(SHOTS_DIR, file) };
+  }
+
+  /** Starts an application's preferences and gives its window when it is there. */
+  async prefs(): Promise<AppWindow> {
+    const uuid = this.#extension?.uuid;
+    if (uuid === undefined) throw new Error('the session has no extension');
+    await this.must(['gnome-extensions', 'prefs', uuid]);
+    return this.window('org.gnome.Shell.Extensions');
+  }
+
+  /** The window of an application, by its application id. */
+  async window(application: string): Promise<AppWindow> {
+    const place = (): Promise<unknown> =>
+      this.look(
+        `global.get_window_actors().map((one) => one.meta_window).filter((one) => one.get_wm_class() === '${application}')` +
+          '.map((one) => one.get_frame_rect()).map(({ x, y }) => ({ x, y }))[0]',
+      );
+    const window: AppWindow = {
+      find: async ({ name, role }) =>
+        (await this.accessibles(application)).filter(
+          (one) =>
+            one.states.includes('showing') &&
+            (role === undefined || one.role === role) &&
+            (name === undefined || (typeof name === 'string' ? one.name === name : name.test(one.name))),
+        ),
+      see: (query) =>
+        this.waitFor(
+          `${describe(query)} in the window`,
+          async () => (await window.find(query))[query.nth ?? 0],
+        ),
+      click: async (query) => {
+        const one = await window.see(query);
+        const at = (await place()) as Point;
+        await this.click({ x: at.x + one.x + one.width / 2, y: at.y + one.y + one.height / 2 });
+      },
+    };
+    await this.waitFor(`a window of ${application}`, async () => (await place()) !== undefined);
+    return window;
+  }
+
+  /** Ends the helper at once, as a crash would. The bus starts another when somebody asks for it. */
+  async killHelper(): Promise<void> {
+    const pid = await this.helperBus.pid();
+    await this.helperBus.bus.run(['kill', '-KILL', `${pid}`]);
+    await this.helperBus.bus.waitForNoName(MANAGER.name);
+  }
+
+  /** Takes the helper's package away, with the helper that runs. */
+  async removeHelper(): Promise<void> {
+    const { bus } = this.helperBus;
+    await bus.run(['mv', ACTIVATION, '/root/kept.service']);
+    await bus.run(RELOAD);
+    if ((await bus.owner(MANAGER.name)) !== undefined) await this.killHelper();
+  }
+
+  /** Installs what `removeHelper` took. */
+  async installHelper(): Promise<void> {
+    const { bus } = this.helperBus;
+    await bus.run(['mv', '/root/kept.service', ACTIVATION]);
+    await bus.run(RELOAD);
   }
 
   async stop(): Promise<void> {

@@ -1,5 +1,7 @@
 // The hands and eyes inside a session: takes requests as lines of JSON on standard input and answers each with a line.
 // Acts only as a user can, by mutter's remote desktop; `eval` is for looking alone.
+import Atspi from 'gi://Atspi';
+import GdkPixbuf from 'gi://GdkPixbuf';
 import Gio from 'gi://Gio';
 import GioUnix from 'gi://GioUnix';
 import GLib from 'gi://GLib';
@@ -51,6 +53,52 @@ async function shellEval(code) {
   return text;
 }
 
+const A11Y_STATES = {
+  checked: Atspi.StateType.CHECKED,
+  expanded: Atspi.StateType.EXPANDED,
+  focused: Atspi.StateType.FOCUSED,
+  sensitive: Atspi.StateType.SENSITIVE,
+  showing: Atspi.StateType.SHOWING,
+};
+
+function labelOf(accessible) {
+  const labels = accessible
+    .get_relation_set()
+    .filter((relation) => relation.get_relation_type() === Atspi.RelationType.LABELLED_BY);
+  return labels.map((relation) => relation.get_target(0)?.get_name() ?? '').join(' ');
+}
+
+/** What a screen reader is told of an application, depth first; places are relative to its window. */
+function accessiblesOf(name) {
+  const desktop = Atspi.get_desktop(0);
+  desktop.clear_cache_single();
+  const found = [];
+  const walk = (accessible, depth) => {
+    if (accessible === null) return;
+    accessible.clear_cache_single();
+    const states = accessible.get_state_set();
+    const box = accessible.get_component_iface()?.get_extents(Atspi.CoordType.WINDOW);
+    found.push({
+      name: accessible.get_name() || labelOf(accessible),
+      description: accessible.get_description(),
+      role: accessible.get_role_name(),
+      states: Object.keys(A11Y_STATES).filter((key) => states.contains(A11Y_STATES[key])),
+      depth,
+      x: box?.x ?? 0,
+      y: box?.y ?? 0,
+      width: box?.width ?? 0,
+      height: box?.height ?? 0,
+    });
+    for (let i = 0; i < accessible.get_child_count(); i++) walk(accessible.get_child_at_index(i), depth + 1);
+  };
+  for (let i = 0; i < desktop.get_child_count(); i++) {
+    const application = desktop.get_child_at_index(i);
+    if (name === undefined) found.push({ name: application?.get_name() });
+    else if (application?.get_name() === name) walk(application, 0);
+  }
+  return found;
+}
+
 const REQUESTS = {
   ready() {},
   /** Settings of GNOME, as `gsettings set` takes them. */
@@ -84,7 +132,16 @@ const REQUESTS = {
     const where = [shot, '/org/gnome/Shell/Screenshot', shot];
     const [ok, used] = await call(...where, 'Screenshot', new GLib.Variant('(bbs)', [false, false, path]));
     if (!ok) throw new Error('the shell took no screenshot');
-    return used;
+    const pixbuf = GdkPixbuf.Pixbuf.new_from_file(used);
+    const [pixels, stride, channels] = [pixbuf.get_pixels(), pixbuf.rowstride, pixbuf.n_channels];
+    const colours = new Set();
+    for (let y = 0; y < pixbuf.height; y += 7) {
+      for (let x = 0; x < pixbuf.width; x += 7) {
+        const at = y * stride + x * channels;
+        colours.add((pixels[at] << 16) | (pixels[at + 1] << 8) | pixels[at + 2]);
+      }
+    }
+    return { width: pixbuf.width, height: pixbuf.height, colours: colours.size };
   },
   /** The one monitor's scale, as the settings' display panel sets it. */
   async scale({ scale }) {
@@ -97,8 +154,14 @@ const REQUESTS = {
     const args = new GLib.Variant('(uua(iiduba(ssa{sv}))a{sv})', [serial, 1, layout, {}]);
     await call(...where, 'ApplyMonitorsConfig', args);
   },
-  call({ name, path, iface, member }) {
-    return call(name, path, iface, member);
+  accessibles({ application }) {
+    return accessiblesOf(application);
+  },
+  async owned({ name }) {
+    const daemon = 'org.freedesktop.DBus';
+    const where = [daemon, '/org/freedesktop/DBus', daemon];
+    const [owned] = await call(...where, 'NameHasOwner', new GLib.Variant('(s)', [name]));
+    return owned;
   },
 };
 

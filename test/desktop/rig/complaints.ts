@@ -1,0 +1,33 @@
+/** What the shell of a tree complains about without any extension: there is no login manager, no hardware, no network. */
+const KNOWN: readonly RegExp[] = [
+  /There is no colord server available/,
+  /accountsservice-WARNING/,
+  /Failed to init X11 display|Xwayland/,
+];
+
+/** A message begins so; what follows it, a stack, belongs to it. */
+const BEGINNING = /^(\([^)]+\): \S+-(WARNING|CRITICAL|ERROR|Message|DEBUG|INFO) |\S.*-Message: |\*\* )/;
+
+const GRAVE = /-(WARNING|CRITICAL|ERROR) \*\*|\b(JS ERROR|Error:|TypeError|Unhandled promise)/;
+
+/**
+ * What a shell's log complains about that it would not without extensions: warnings and errors of any part of it, and
+ * whatever names a file of ours in a stack.
+ */
+export function complaintsIn(log: string): string[] {
+  const messages: string[] = [];
+  for (const line of log.split('\n')) {
+    if (BEGINNING.test(line) || messages.length === 0) messages.push(line);
+    else messages[messages.length - 1] += `\n${line}`;
+  }
+  return messages
+    .map((message) => message.trimEnd())
+    .filter(
+      (message) =>
+        (GRAVE.test(message) && isNew(message)) || /gnome-shell\/extensions\/\S+:\d+/.test(message),
+    );
+}
+
+function isNew(message: string): boolean {
+  return !KNOWN.some((pattern) => pattern.test(message)) && !/^GNOME Shell-Message: /.test(message);
+}
