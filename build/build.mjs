@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { buildCommand } from '../cli/build.mjs';
 import { slimDbusNext } from './dbus-next.mjs';
+import { buildGnomeExtension } from './gnome.mjs';
 import { kickerActions } from './kickeractions.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
@@ -70,8 +71,21 @@ chmodSync(command, 0o755);
 mkdirSync(join(out, 'kickeractions'), { recursive: true });
 writeFileSync(join(out, 'kickeractions/gpu-handoff.desktop'), await kickerActions(root));
 
+const uuid = buildGnomeExtension(join(out, 'gnome-extension'), version);
+renameSync(
+  join(out, `gnome-extension/${uuid}.shell-extension.zip`),
+  join(out, `${uuid}.shell-extension.zip`),
+);
+
 mkdirSync(dist, { recursive: true });
-for (const part of ['core', 'helper', 'cli', 'kickeractions']) {
+for (const part of [
+  'core',
+  'helper',
+  'cli',
+  'kickeractions',
+  'gnome-extension',
+  `${uuid}.shell-extension.zip`,
+]) {
   const old = join(out, `${part}.old`);
   try {
     renameSync(join(dist, part), old);

@@ -23,6 +23,14 @@ export interface HolderGroup {
   readonly endLabel: string;
 }
 
+/**
+ * What the desktop knows of the app that holders belong to: its name, and whether it has no window. Null where it
+ * knows nothing.
+ */
+export type AppLook = (
+  holders: readonly HolderPublished[],
+) => { readonly app: string; readonly name: string; readonly background: boolean } | null;
+
 const MEBIBYTE = 1048576;
 
 /** An amount of memory for people. */
@@ -76,14 +84,20 @@ function joined(parts: readonly string[]): string {
   return parts.filter((part) => part !== '').join(' · ');
 }
 
-function groupOf(holders: readonly HolderPublished[], me: string, translate?: Translate): HolderGroup | null {
+function groupOf(
+  holders: readonly HolderPublished[],
+  me: string,
+  translate?: Translate,
+  look?: AppLook,
+): HolderGroup | null {
   const first = holders[0];
   if (first === undefined) return null;
   const kind = first.ownerKind;
   const essential = holders.some((holder) => holder.essential);
   const stopsByItself = holders.every((holder) => holder.stopsByItself);
   const memoryBytes = holders.reduce((sum, holder) => sum + holder.memoryBytes, 0);
-  const mark = MARKS[kind];
+  const known = kind === 'app' || kind === 'process' ? (look?.(holders) ?? null) : null;
+  const mark = MARKS[kind] ?? (known?.background === true ? 'mark.background' : undefined);
   const isService = kind === 'service' || kind === 'user-service';
   const others = first.user !== '' && first.user !== me && !isService;
   const line = joined([
@@ -101,8 +115,8 @@ function groupOf(holders: readonly HolderPublished[], me: string, translate?: Tr
   return {
     key: keyOf(first),
     kind,
-    app: kind === 'app' ? first.ownerName : '',
-    name: plainName(first),
+    app: known?.app ?? (kind === 'app' ? first.ownerName : ''),
+    name: known === null ? plainName(first) : printable(known.name, 60),
     ids: holders.map((holder) => holder.id),
     memoryBytes,
     essential,
@@ -116,7 +130,12 @@ function groupOf(holders: readonly HolderPublished[], me: string, translate?: Tr
 const ORDER = ['app', 'process', 'container', 'vm', 'user-service', 'service', 'session', 'kernel'];
 
 /** Who holds a card, grouped. `me` is the user who looks: other people's processes are marked. */
-export function groupHolders(report: HoldersPublished, me: string, translate?: Translate): HolderGroup[] {
+export function groupHolders(
+  report: HoldersPublished,
+  me: string,
+  translate?: Translate,
+  look?: AppLook,
+): HolderGroup[] {
   const keys: string[] = [];
   const members: Record<string, HolderPublished[]> = {};
   for (const holder of report.holders) {
@@ -129,7 +148,7 @@ export function groupHolders(report: HoldersPublished, me: string, translate?: T
   }
   const groups: HolderGroup[] = [];
   for (const key of keys) {
-    const group = groupOf(members[key] ?? [], me, translate);
+    const group = groupOf(members[key] ?? [], me, translate, look);
     if (group !== null) groups.push(group);
   }
   const rank = (group: HolderGroup): number =>

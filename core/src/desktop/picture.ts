@@ -4,7 +4,7 @@
  */
 import { type Glance, type Presentation, present, type Tone } from '../present.js';
 import { printable, say, sentence, type Translate, type WordKey } from '../words.js';
-import { groupHolders, type HolderGroup, notToClose, toClose } from './holder-groups.js';
+import { type AppLook, groupHolders, type HolderGroup, notToClose, toClose } from './holder-groups.js';
 import {
   type CardPublished,
   type HoldersPublished,
@@ -307,10 +307,8 @@ function rowOf(
   const own = asked !== undefined && asked.group !== '';
   const ended = asked !== undefined && operation !== null && operation.id === asked.operation;
   const failed = ended && operation.state === 'failed';
-  const pending =
-    asked !== undefined &&
-    asked.refused === '' &&
-    (asked.operation === '' || (ended && operation.state === 'running'));
+  // The helper's answer may come before what it publishes.
+  const pending = asked !== undefined && asked.refused === '' && !(ended && operation.state !== 'running');
   const busy =
     pending && group.endLabel !== ''
       ? say(sentence(asked.force ? 'desk.forcing' : 'desk.closing'), translate)
@@ -374,11 +372,11 @@ function holdersLineOf(
   return sayTold(report.sentence, translate);
 }
 
-function sectionOf(card: CardPublished, known: Known, translate?: Translate): Section {
+function sectionOf(card: CardPublished, known: Known, translate?: Translate, look?: AppLook): Section {
   const operation = known.published?.operation ?? null;
   const atHome = card.state === 'host';
   const report = known.holders[card.id];
-  const groups = atHome && report !== undefined ? groupHolders(report, known.me, translate) : [];
+  const groups = atHome && report !== undefined ? groupHolders(report, known.me, translate, look) : [];
   const presentation = presentationOf(card, groups.length, translate);
   const running = operation !== null && operation.state === 'running';
   const progress =
@@ -435,8 +433,8 @@ function withoutSections(
   };
 }
 
-/** The whole picture. */
-export function pictureOf(known: Known, translate?: Translate): Picture {
+/** The whole picture. `look` tells how the desktop calls an app. */
+export function pictureOf(known: Known, translate?: Translate, look?: AppLook): Picture {
   const title = say(sentence('desk.title'), translate);
   const retry = say(sentence('do.try-again'), translate);
   if (known.link === 'absent')
@@ -476,7 +474,7 @@ export function pictureOf(known: Known, translate?: Translate): Picture {
       true,
       translate,
     );
-  const sections = cards.map((card) => sectionOf(card, known, translate));
+  const sections = cards.map((card) => sectionOf(card, known, translate, look));
   const rank = (section: Section): number => LOUDEST.indexOf(section.presentation.glance);
   const loudest = sections.reduce((best, one) => (rank(one) < rank(best) ? one : best));
   const { glance, icon, tone, label } = loudest.presentation;

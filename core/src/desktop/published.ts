@@ -3,6 +3,7 @@
  * desktop's bus binding does it) to typed ones. What is missing or of a wrong type becomes empty, never an error: the
  * helper may be older or newer than the desktop's part.
  */
+import { translated } from '../recognise.js';
 import { say, type Translate, WORDS, type WordKey } from '../words.js';
 
 export type Dict = Readonly<Record<string, unknown>>;
@@ -141,9 +142,10 @@ function isWordKey(key: string): key is WordKey {
   return Object.keys(WORDS).indexOf(key) >= 0;
 }
 
-/** A sentence in the user's language where its key is known here, else as it was sent. */
+/** A sentence in the user's language: by its key, or by what it says where it came without one. */
 export function sayTold(what: Told, translate?: Translate): string {
-  return isWordKey(what.key) ? say({ key: what.key, values: what.values }, translate) : what.text;
+  if (isWordKey(what.key)) return say({ key: what.key, values: what.values }, translate);
+  return translate === undefined ? what.text : translated(what.text, translate);
 }
 
 function cardFrom(dict: Dict): CardPublished {

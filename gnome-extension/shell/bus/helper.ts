@@ -1,0 +1,211 @@
+/**
+ * The helper on the system bus: what it publishes, kept as it comes, and calls to it. On a connection of its own, so
+ * that the helper learns at once when nobody here watches any more.
+ */
+import Gio from 'gi://Gio';
+import GLib from 'gi://GLib';
+
+import { MANAGER } from '../../../core/src/contract.js';
+import type { Link } from '../../../core/src/desktop/picture.js';
+import type { Dict } from '../../../core/src/desktop/published.js';
+import { CallFault, callBus, type CallSettings, PROPERTIES_INTERFACE } from './call.js';
+import { Presence } from './presence.js';
+
+export interface HelperHeard {
+  /** What is published, or null where nothing is known that is fresh; `why` is a sentence for `lost`. */
+  changed(link: Link, properties: Dict | null, why: string): void;
+}
+
+/** Sentences for what no helper could say. */
+export interface HelperWords {
+  noBus(): string;
+  endsAtOnce(): string;
+}
+
+/** A helper that ends this soon after it came, this often in a row, is not started again until the user asks. */
+const SOON_MICROSECONDS = 5_000_000;
+const OFTEN = 3;
+const NO_REPLY = 'org.freedesktop.DBus.Error.NoReply';
+
+export class Helper {
+  private readonly heard: HelperHeard;
+  private readonly words: HelperWords;
+  private readonly cancellable = new Gio.Cancellable();
+  private connection: Gio.DBusConnection | null = null;
+  private closedId = 0;
+  private propertiesId = 0;
+  private presence: Presence | null = null;
+  private properties: Dict | null = null;
+  private link: Link = 'asking';
+  private owner = '';
+  private cameAt = 0;
+  private shortLives = 0;
+  private watching = false;
+  /** Only while there is no bus: tells when there is one again. */
+  private socket: Gio.FileMonitor | null = null;
+
+  constructor(heard: HelperHeard, words: HelperWords) {
+    this.heard = heard;
+    this.words = words;
+    this.connect();
+  }
+
+  destroy(): void {
+    this.cancellable.cancel();
+    this.disconnect();
+    this.socket?.cancel();
+    this.socket = null;
+  }
+
+  /** Tries again what did not answer. */
+  retry(): void {
+    if (this.link === 'live' || this.cancellable.is_cancelled()) return;
+    this.shortLives = 0;
+    this.tell('asking', null, '');
+    if (this.connection === null) this.connect();
+    else this.watch();
+  }
+
+  /** Calls a method of the contract; rejects with a CallFault. */
+  call(member: string, body: GLib.Variant, settings: CallSettings = {}): Promise<unknown[]> {
+    if (this.connection === null) return Promise.reject(new CallFault('', this.words.noBus()));
+    return callBus(this.connection, MANAGER, member, body, this.cancellable, settings);
+  }
+
+  private tell(link: Link, properties: Dict | null, why: string): void {
+    this.link = link;
+    this.properties = properties;
+    this.heard.changed(link, properties, why);
+  }
+
+  private connect(): void {
+    const address = Gio.dbus_address_get_for_bus_sync(Gio.BusType.SYSTEM, null);
+    Gio.DBusConnection.new_for_address(
+      address,
+      Gio.DBusConnectionFlags.AUTHENTICATION_CLIENT | Gio.DBusConnectionFlags.MESSAGE_BUS_CONNECTION,
+      null,
+      this.cancellable,
+      (_source, result) => {
+        try {
+          const connection = Gio.DBusConnection.new_for_address_finish(result);
+          if (this.cancellable.is_cancelled()) connection.close(null, null);
+          else this.connected(connection);
+        } catch {
+          if (!this.cancellable.is_cancelled()) this.busGone();
+        }
+      },
+    );
+  }
+
+  private connected(connection: Gio.DBusConnection): void {
+    this.socket?.cancel();
+    this.socket = null;
+    this.connection = connection;
+    this.closedId = connection.connect('closed', () => {
+      this.disconnect();
+      this.busGone();
+    });
+    this.propertiesId = connection.signal_subscribe(
+      MANAGER.name,
+      PROPERTIES_INTERFACE,
+      'PropertiesChanged',
+      MANAGER.path,
+      MANAGER.interface,
+      Gio.DBusSignalFlags.NONE,
+      (_connection, _sender, _path, _interface, _signal, parameters) => {
+        const [, changed] = parameters.recursiveUnpack() as [string, Dict];
+        // Before everything was read once, a part of it says nothing.
+        if (this.properties !== null) this.tell('live', { ...this.properties, ...changed }, '');
+      },
+    );
+    this.presence = new Presence(connection, MANAGER.name, {
+      owner: (owner) => this.ownerIs(owner),
+      servicesChanged: () => {
+        if (this.link === 'absent') this.retry();
+      },
+    });
+  }
+
+  private disconnect(): void {
+    const { connection } = this;
+    this.connection = null;
+    this.presence?.destroy();
+    this.presence = null;
+    if (connection === null) return;
+    connection.signal_unsubscribe(this.propertiesId);
+    connection.disconnect(this.closedId);
+    this.owner = '';
+    if (!connection.is_closed()) connection.close(null, null);
+  }
+
+  /** No bus: nothing is known. Its socket tells when there is one again. */
+  private busGone(): void {
+    this.tell('lost', null, this.words.noBus());
+    if (this.socket !== null) return;
+    const path = /unix:path=([^,;]+)/.exec(
+      Gio.dbus_address_get_for_bus_sync(Gio.BusType.SYSTEM, null),
+    )?.[1];
+    if (path === undefined) return;
+    try {
+      this.socket = Gio.File.new_for_path(path).monitor_file(Gio.FileMonitorFlags.NONE, null);
+      this.socket.connect('changed', (_monitor, _file, _other, event) => {
+        if (event === Gio.FileMonitorEvent.CREATED) this.retry();
+      });
+    } catch {
+      // The folder of the socket is gone, too; the user's next look tries again.
+    }
+  }
+
+  private ownerIs(owner: string): void {
+    const before = this.owner;
+    this.owner = owner;
+    const now = GLib.get_monotonic_time();
+    if (owner !== '') {
+      this.cameAt = now;
+      this.watch();
+      return;
+    }
+    if (before === '') {
+      // At the beginning: nobody runs yet.
+      if (this.link === 'asking') this.watch();
+      return;
+    }
+    this.shortLives = now - this.cameAt < SOON_MICROSECONDS ? this.shortLives + 1 : 0;
+    this.tell('asking', null, '');
+    // Watching starts it again; one that always ends at once is left alone.
+    if (this.shortLives < OFTEN) this.watch();
+    else this.tell('lost', null, this.words.endsAtOnce());
+  }
+
+  /** Keeps the helper running and its properties fresh, and reads them. */
+  private watch(): void {
+    const { connection } = this;
+    if (connection === null || this.watching) return;
+    this.watching = true;
+    const options = new GLib.Variant('(a{sv})', [{}]);
+    this.call('Watch', options)
+      .then(() => this.read(connection))
+      .then(
+        () => this.watched(connection, null),
+        (fault: CallFault) => this.watched(connection, fault),
+      );
+  }
+
+  private watched(connection: Gio.DBusConnection, fault: CallFault | null): void {
+    this.watching = false;
+    if (fault === null || this.connection !== connection || this.cancellable.is_cancelled()) return;
+    // It ended before it answered.
+    if (fault.dbusName === NO_REPLY && this.shortLives < OFTEN) {
+      this.shortLives += 1;
+      this.watch();
+    } else if (fault.nobodyThere) this.tell('absent', null, '');
+    else this.tell('lost', null, fault.message);
+  }
+
+  private async read(connection: Gio.DBusConnection): Promise<void> {
+    const question = new GLib.Variant('(s)', [MANAGER.interface]);
+    const target = { ...MANAGER, interface: PROPERTIES_INTERFACE };
+    const [all] = await callBus(connection, target, 'GetAll', question, this.cancellable, { start: false });
+    if (this.connection === connection && this.owner !== '') this.tell('live', all as Dict, '');
+  }
+}

@@ -1,0 +1,140 @@
+/** The tile in Quick Settings and its menu. What the menu holds is drawn only while it is open. */
+import Clutter from 'gi://Clutter';
+import GObject from 'gi://GObject';
+import St from 'gi://St';
+import * as Main from 'resource:///org/gnome/shell/ui/main.js';
+import { QuickMenuToggle } from 'resource:///org/gnome/shell/ui/quickSettings.js';
+
+import type { Picture } from '../../core/src/desktop/picture.js';
+import { say, sentence } from '../../core/src/words.js';
+import type { Icons } from './icons.js';
+import type { Model, View } from './model.js';
+import { SectionView } from './section.js';
+import { column, nameButton, paragraph, setText, Tall, wordButton } from './widgets.js';
+
+/** The part of the screen's height that the list may take: the tiles above and the header stay in sight. */
+const SHARE_OF_HEIGHT = 0.52;
+
+export class Tile extends QuickMenuToggle implements View {
+  static {
+    GObject.registerClass(Tile);
+  }
+
+  private readonly model: Model;
+  private readonly icons: Icons;
+  private readonly openSettings: () => void;
+  private readonly scroll: St.ScrollView;
+  private readonly list: St.BoxLayout;
+  private readonly notice: St.BoxLayout;
+  private readonly noticeLine: St.Label;
+  private readonly noticeRetry: St.Button;
+  private readonly sections: SectionView[] = [];
+  private cards = '';
+
+  constructor(model: Model, icons: Icons, openSettings: () => void) {
+    super({ toggleMode: false });
+    this.model = model;
+    this.icons = icons;
+    this.openSettings = openSettings;
+    this.add_style_class_name('gpu-handoff-tile');
+    this.connect('clicked', () => this.menu.open());
+
+    this.notice = column('gpu-handoff-block');
+    this.noticeLine = paragraph('');
+    this.noticeRetry = wordButton('', () => model.retry());
+    this.noticeRetry.x_align = Clutter.ActorAlign.END;
+    this.notice.add_child(this.noticeLine);
+    this.notice.add_child(this.noticeRetry);
+
+    this.list = new Tall('gpu-handoff-content');
+    this.list.add_child(this.notice);
+    this.scroll = new St.ScrollView({
+      style_class: 'gpu-handoff-scroll vfade',
+      child: this.list,
+      x_expand: true,
+      hscrollbar_policy: St.PolicyType.NEVER,
+      vscrollbar_policy: St.PolicyType.AUTOMATIC,
+      overlay_scrollbars: true,
+    });
+    this.menu.box.add_child(this.scroll);
+    this.menu.addAction(say(sentence('do.settings'), model.translate), () => {
+      Main.panel.closeQuickSettings();
+      openSettings();
+    });
+    this.menu.connect('open-state-changed', (_menu: unknown, open: boolean) => {
+      this.openChanged(open);
+      return undefined;
+    });
+    this.connect('destroy', () => this.ended());
+    model.add(this);
+  }
+
+  update(picture: Picture): void {
+    this.gicon = this.icons.of(picture.glance);
+    this.title = picture.title;
+    this.subtitle = picture.label;
+    this.checked = picture.glance === 'vm' || picture.glance === 'switching';
+    if (this.menu.isOpen) this.draw(picture);
+  }
+
+  private ended(): void {
+    if (this.menu.isOpen) this.model.menuClosed();
+    this.model.remove(this);
+  }
+
+  private openChanged(open: boolean): void {
+    if (open) {
+      this.limitHeight();
+      this.draw(this.model.picture);
+      this.model.menuOpened();
+    } else this.model.menuClosed();
+  }
+
+  private limitHeight(): void {
+    const { primaryIndex } = Main.layoutManager;
+    const area = Main.layoutManager.getWorkAreaForMonitor(primaryIndex);
+    const { scaleFactor } = St.ThemeContext.get_for_stage(global.stage);
+    const height = Math.round((area.height * SHARE_OF_HEIGHT) / scaleFactor);
+    this.scroll.style = `max-height: ${height}px;`;
+  }
+
+  private draw(picture: Picture): void {
+    const [only] = picture.sections;
+    const alone = picture.sections.length === 1 && only !== undefined;
+    const icon = this.icons.of(picture.glance);
+    this.menu.setHeader(icon, alone ? only.name : picture.title, alone ? picture.label : picture.notice?.title);
+    this.notice.visible = picture.notice !== null;
+    if (picture.notice !== null) {
+      const { line, retry } = picture.notice;
+      setText(this.noticeLine, line);
+      nameButton(this.noticeRetry, retry, retry);
+    }
+    const cards = picture.sections.map((section) => section.card).join(' ');
+    if (cards !== this.cards) this.makeSections(picture);
+    this.cards = cards;
+    picture.sections.forEach((section, index) => {
+      this.sections[index]?.show_section(section, alone);
+    });
+  }
+
+  private makeSections(picture: Picture): void {
+    const { model } = this;
+    for (const view of this.sections.splice(0)) view.destroy();
+    for (const { card } of picture.sections) {
+      const view = new SectionView(card, model.translate, this.icons, {
+        closeHolder: (of, row) => model.closeHolder(of, row.key, row.ids, row.button === 'force'),
+        handOff: (of, vm) => model.handOff(of, vm),
+        closeAndHandOff: (of, vm, force) => model.closeAndHandOff(of, vm, force),
+        takeBack: (of, force) => model.takeBack(of, force),
+        cancel: (of, operation) => model.cancel(of, operation),
+        dismiss: (of, operation) => model.dismiss(of, operation),
+        doctor: () => {
+          Main.panel.closeQuickSettings();
+          this.openSettings();
+        },
+      });
+      this.sections.push(view);
+      this.list.add_child(view);
+    }
+  }
+}
