@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { buildCommand } from '../cli/build.mjs';
 import { slimDbusNext } from './dbus-next.mjs';
+import { writeWrapper } from './wrapper.mjs';
 import { buildGnomeExtension } from './gnome.mjs';
 import { kickerActions } from './kickeractions.mjs';
 
@@ -58,6 +59,14 @@ await Promise.all([
   }),
   buildHelper(),
   buildCommand(node, join(out, 'cli')),
+  build({
+    ...node,
+    format: 'esm',
+    minify: true,
+    entryPoints: [join(root, 'cli/src/session/main.ts')],
+    outfile: join(out, 'session/session.js'),
+  }),
+  writeWrapper(join(out, 'wrapper/gpu-handoff-run'), version),
 ]);
 // The signal sender stands beside each bundle that may use it.
 for (const part of ['helper', 'cli']) {
@@ -82,6 +91,7 @@ for (const part of [
   'core',
   'helper',
   'cli',
+  'session',
   'kickeractions',
   'gnome-extension',
   `${uuid}.shell-extension.zip`,

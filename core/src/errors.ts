@@ -21,6 +21,8 @@ export const FAILURES = {
   Config: 14,
   LibvirtAbsent: 15,
   UnknownMethod: 16,
+  NoSuchApp: 17,
+  SessionAbsent: 18,
 } as const;
 
 export type FailureName = keyof typeof FAILURES;

@@ -17,7 +17,7 @@ export const SESSION_METHODS = {
   ListApps: {
     in: [{ name: 'options', type: 'a{sv}' }],
     out: [{ name: 'apps', type: 'aa{sv}' }],
-    doc: 'Every app with an entry in the menus, and every app with a choice: id s, name s, icon s, choice s (offer, always, never, untouched), shown b (stands in the menus), special as (single-instance, dbus-activated, flatpak, snap, appimage, steam-client, steam-game, terminal, prefers-dgpu, substitutes-user), problem s (why no entry can be made of it), warning s, state s (empty, in-place, edited, stale). Options: locale s, in which the names are wanted.',
+    doc: 'Every app with an entry in the menus, and every app with a choice: id s, name s, icon s, choice s (offer, always, never, untouched), shown b (stands in the menus), special as (single-instance, dbus-activated, flatpak, snap, appimage, steam-client, steam-game, terminal, prefers-dgpu, substitutes-user), problem s (why no entry can be made of it), warning s, state s (empty, in-place, edited, stale). Options: locale s, in which the names are wanted; stay b, which keeps the service running, and telling of changes, for as long as the caller stays on the bus.',
   },
   SetChoice: {
     in: [
@@ -39,12 +39,12 @@ export const SESSION_METHODS = {
   Sync: {
     in: [{ name: 'options', type: 'a{sv}' }],
     out: [{ name: 'report', type: 'a{sv}' }],
-    doc: 'Makes all entries follow the choices and the apps that are installed. Report: changes aa{sv} (id s, what s (written, removed, restored), sentence s), problems aa{sv} (id s, sentence s).',
+    doc: 'Makes all entries follow the choices and the apps that are installed. Report: changes aa{sv} (id s, what s (written, removed, restored), sentence s), problems aa{sv} (id s, sentence s), notes as (sentences beside single apps).',
   },
   Undo: {
     in: [{ name: 'options', type: 'a{sv}' }],
     out: [{ name: 'report', type: 'a{sv}' }],
-    doc: 'Gives back what was there before, and forgets the choice. Options: all b, or id s. The report is that of Sync: changes aa{sv} (id s, what s, sentence s), problems aa{sv} (id s, sentence s).',
+    doc: 'Gives back what was there before, and forgets the choice. Options: all b, or id s. The report is that of Sync: changes aa{sv} (id s, what s, sentence s), problems aa{sv} (id s, sentence s), notes as.',
   },
 } as const satisfies Record<string, MethodSpec>;
 

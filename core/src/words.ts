@@ -368,10 +368,13 @@ export const WORDS = {
   'apps.choices-aside': 'The unreadable file of choices is now {path}.',
   'apps.choices-newer':
     'The file of choices {path} was written by a newer version: update the package, or delete the file.',
+  'apps.no-entry': 'No entry can be made for “{app}”: {why}',
   'apps.locked': 'Another program has been syncing the entries for {seconds} s: try again when it is done.',
   'error.no-such-app': 'There is no app “{app}”: “gpu-handoff apps” lists them.',
   'error.session-absent':
     'The per-user service did not answer on the session bus ({why}): check that the package is installed and that you are logged in.',
+  'error.session-internal':
+    'The per-user service failed on an unexpected fault, and nothing more was done: {why}',
   'error.choice': 'choose one of offer, always, never, untouched',
   'start.no-exec': 'The entry {path} has no command that can be run: {why}',
   'start.no-program': 'The program {program} of the app “{app}” is not installed.',
@@ -385,12 +388,15 @@ export const WORDS = {
   'start.exec-missing': 'it has no Exec line.',
   'start.exec-malformed': 'its quotes do not end.',
   'start.exec-not-utf8': 'it is not written in UTF-8.',
+  'start.away-app': 'The app “{app}” is not installed, so it cannot be started.',
   'start.failed': '“{app}” could not be started: {why}',
 
   // Preferences of the desktops
   'prefs.behaviour': 'Behaviour',
   'prefs.apps': 'Apps',
   'prefs.machines': 'Virtual Machines',
+  // A tab’s title, which has little room
+  'prefs.machines.short': 'VMs',
   'prefs.health': 'Health',
   'prefs.top-bar': 'Top Bar and Quick Settings',
   'prefs.indicator': 'Icon in the top bar',

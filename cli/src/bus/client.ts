@@ -4,6 +4,7 @@ import { MANAGER, METHODS, type MethodName, type MethodSpec } from '../../../cor
 import { HandoffError, reasonOf } from '../../../core/src/errors.js';
 import { addressOf } from './address.js';
 import { failureOfError, helperAbsent } from './errors.js';
+import { type Inner, keepReading } from './keep-reading.js';
 import { type State, stateOf } from './state.js';
 import { asDict, type Dict, unbox } from './unbox.js';
 
@@ -24,42 +25,6 @@ function failureOf(fault: unknown): HandoffError {
   if (fault instanceof HandoffError) return fault;
   if (!(fault instanceof dbus.DBusError)) return helperAbsent(reasonOf(fault));
   return failureOfError(fault.type, fault.text);
-}
-
-interface Listened {
-  on: (event: string, heard: (...args: unknown[]) => void) => unknown;
-  destroy(): void;
-}
-
-/** The parts of dbus-next's connection that its types do not show. */
-interface Inner {
-  readonly _connection: NodeJS.EventEmitter & { readonly stream: Listened };
-}
-
-/**
- * Anyone may send anyone a signal, and dbus-next throws at one that it cannot read out of the event loop. Each throw
- * has consumed that message, so the handler is called again for the rest.
- */
-function keepReading(bus: dbus.MessageBus): void {
-  const { _connection: connection } = bus as unknown as Inner;
-  // The handshake reads lines from the same stream; the handler for messages is added right after `connect`.
-  connection.once('connect', () => {
-    const { stream } = connection;
-    const on = stream.on.bind(stream);
-    stream.on = (event, heard) => {
-      if (event !== 'readable') return on(event, heard);
-      return on(event, (...args: unknown[]) => {
-        for (;;) {
-          try {
-            heard(...args);
-            return;
-          } catch {
-            // Nothing of it is ours.
-          }
-        }
-      });
-    };
-  });
 }
 
 /** What a follower hears. */
