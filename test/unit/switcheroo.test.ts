@@ -224,6 +224,8 @@ describe('what keeps an app off a card', () => {
     ['*', false],
     ['*radeon*', true],
     ['nvidia', true],
+    ['icd*', true],
+    ['*IA_icd.json', false],
     ['', true],
   ])('VK_LOADER_DRIVERS_DISABLE=%s: reached %s', (value, reached) => {
     expect(vulkan({ VK_LOADER_DRIVERS_DISABLE: value })).toBe(reached);
