@@ -7,7 +7,7 @@ import { type Finding, type Health, healthOf } from './model.js';
 import { nameFor, plainRow, type Room, RowGroup, word } from './widgets.js';
 
 const LOOKS: Readonly<Record<Health, { icon: string; style: string; name: WordKey }>> = {
-  fine: { icon: 'emblem-ok-symbolic', style: 'success', name: 'prefs.fine' },
+  fine: { icon: 'object-select-symbolic', style: 'success', name: 'prefs.fine' },
   wrong: { icon: 'dialog-warning-symbolic', style: 'warning', name: 'prefs.wrong' },
   'not-known': { icon: 'dialog-question-symbolic', style: 'dim-label', name: 'prefs.not-known' },
 };
@@ -31,7 +31,7 @@ export class HealthPage {
       icon_name: 'dialog-information-symbolic',
     });
     this.#parts = new RowGroup(word(translate, 'prefs.parts'));
-    this.#cards = new RowGroup(word(translate, 'desk.titles'));
+    this.#cards = new RowGroup(word(translate, 'prefs.cards'));
     for (const { group } of [this.#parts, this.#cards, this.#configuration, this.#launching])
       this.page.add(group);
     this.page.add(this.#more());

@@ -22,10 +22,10 @@ export class MachinesPage {
     this.#room = room;
     this.page = new Adw.PreferencesPage({
       name: 'machines',
-      title: word(translate, 'prefs.machines'),
+      title: word(translate, 'prefs.machines.short'),
       icon_name: 'computer-symbolic',
     });
-    this.#cards = new RowGroup(word(translate, 'desk.titles'));
+    this.#cards = new RowGroup(word(translate, 'prefs.cards'));
     this.#machines = new RowGroup(word(translate, 'prefs.machines'));
     for (const { group } of [this.#cards, this.#machines, this.#trouble]) this.page.add(group);
     // VMs come and go without a signal of the helper’s.
@@ -68,14 +68,9 @@ export class MachinesPage {
     const { helper, translate, tell } = this.#room;
     const here = helper.presence.state === 'here';
     const cards = here ? dictsOf(helper.presence.properties.Cards) : [];
-    this.#cards.show(cardRows(cards, translate, tell), ({ name, role, shown }) => {
-      const row = plainRow(
-        name,
-        [`${shown.label}: ${shown.line}`, role].filter((one) => one !== '').join('\n'),
-      );
-      row.add_prefix(
-        new Gtk.Image({ icon_name: shown.icon, accessible_role: Gtk.AccessibleRole.PRESENTATION }),
-      );
+    this.#cards.show(cardRows(cards, translate, tell), ({ name, icon, shown, role }) => {
+      const row = plainRow(name, [shown, role].filter((one) => one !== '').join('\n'));
+      row.add_prefix(new Gtk.Image({ icon_name: icon, accessible_role: Gtk.AccessibleRole.PRESENTATION }));
       return row;
     });
     const machines = here ? machineRows(this.#known ?? [], cards, translate) : [];

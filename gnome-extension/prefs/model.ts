@@ -2,7 +2,7 @@
  * What the preferences show, made from what the helper and the per-user service answer. Pure: plain values in, rows out;
  * the views put them on the screen. Values that are absent or of the wrong kind count as empty: another version may send them.
  */
-import { type CardFacts, type Presentation, present } from '../../core/src/present.js';
+import { type CardFacts, present } from '../../core/src/present.js';
 import { printable, say, sentence, type Translate, WORDS, type WordKey } from '../../core/src/words.js';
 
 /** A dictionary of the bus, variants taken off. */
@@ -125,17 +125,24 @@ export interface CardRow {
   readonly name: string;
   /** Its part on this machine and why. */
   readonly role: string;
-  readonly shown: Presentation;
+  readonly icon: string;
+  /** Its state in words. */
+  readonly shown: string;
 }
 
 export function cardRows(cards: readonly Dict[], translate: Translate, tell: Teller): CardRow[] {
   return cards.map((card) => {
-    const role = `prefs.role.${textOf(card, 'role')}`;
+    const key = `prefs.role.${textOf(card, 'role')}`;
+    const facts = cardFacts(card, tell);
+    const { icon, label, line } = present(facts, 0, translate);
+    // That the monitors’ card stays where it is says its part already.
+    const settled = facts.role !== 'dgpu' && facts.state === 'host';
     return {
       id: textOf(card, 'id'),
-      name: printable(textOf(card, 'name')),
-      role: isWord(role) ? say({ key: role, values: { why: tell(textOf(card, 'reason')) } }, translate) : '',
-      shown: present(cardFacts(card, tell), 0, translate),
+      name: printable(facts.name),
+      role: isWord(key) ? say({ key, values: { why: tell(textOf(card, 'reason')) } }, translate) : '',
+      icon,
+      shown: settled ? label : say(sentence('desk.named', { name: label, what: line }), translate),
     };
   });
 }

@@ -25,7 +25,7 @@ export function fillWindow(
   const changed = (): void => {
     for (const page of told) page.update();
   };
-  const words = { noBus: word(translate, 'desk.no-bus'), endsAgain: word(translate, 'prefs.ends-again') };
+  const words = { noBus: word(translate, 'desk.no-bus'), endsAgain: word(translate, 'desk.ends-at-once') };
   const room: Room = {
     window,
     translate,
