@@ -6,9 +6,9 @@ import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 import { buildCommand } from '../cli/build.mjs';
 import { slimDbusNext } from './dbus-next.mjs';
-import { writeWrapper } from './wrapper.mjs';
 import { buildGnomeExtension } from './gnome.mjs';
 import { kickerActions } from './kickeractions.mjs';
+import { writeWrapper } from './wrapper.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -93,6 +93,7 @@ for (const part of [
   'cli',
   'session',
   'kickeractions',
+  'wrapper',
   'gnome-extension',
   `${uuid}.shell-extension.zip`,
 ]) {

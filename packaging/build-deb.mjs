@@ -51,7 +51,9 @@ write(
 );
 chmodSync(join(stage, 'usr/lib/gpu-handoff/cli/main.js'), 0o755);
 mkdirSync(join(stage, 'usr/bin'), { recursive: true });
-symlinkSync('../lib/gpu-handoff/cli/main.js', join(stage, 'usr/bin/gpu-handoff'));
+install('wrapper/gpu-handoff', 'usr/bin/gpu-handoff', 0o755);
+install('dist/wrapper/gpu-handoff-run', 'usr/bin/gpu-handoff-run', 0o755);
+symlinkSync('gpu-handoff-run', join(stage, 'usr/bin/nvidia-run'));
 
 install('polkit/data/gpu-handoff-helper', 'usr/libexec/gpu-handoff-helper', 0o755);
 install('polkit/data/gpu-handoff.service', 'usr/lib/systemd/system/gpu-handoff.service');

@@ -1,5 +1,6 @@
 /** The command line: which commands there are, what they take, and what to do when the words do not fit. */
 import { type Argument, Command, CommanderError, Option } from 'commander';
+import { runOnDgpu, wordsOfRun } from './commands/run.js';
 import { type CommonOptions, type Context, type ExitStatus, makeContext } from './context.js';
 import { reportFailure, UsageError } from './failure.js';
 import { sentenceCase } from './render/sentences.js';
@@ -175,6 +176,21 @@ export function buildProgram(
     .option('--force', 'kill what does not end by itself')
     .option('--dry-run', 'show what would be ended and touch nothing');
 
+  // The words after it belong to the app: `run` below takes them before anybody reads them.
+  add(
+    'run [PROGRAM...]',
+    'run a program on the dGPU',
+    [
+      { line: 'gpu-handoff run blender scene.blend', what: 'on the iGPU when the dGPU is away' },
+      { line: 'gpu-handoff run --require -- ./train.py', what: 'or not at all' },
+      { line: 'gpu-handoff-run %command%', what: 'a game’s launch option in Steam' },
+    ],
+    async (_context, args) => runOnDgpu(args),
+  )
+    .option('--require', 'fail instead of running on the iGPU')
+    .option('--card <ADDRESS>', 'run on the card at this PCI address')
+    .allowUnknownOption();
+
   add(
     'watch',
     'follow what happens to the cards',
@@ -248,6 +264,14 @@ export async function run(
   env: Readonly<Record<string, string | undefined>> = process.env,
   make: (options: CommonOptions) => Context = (options) => makeContext(options, env),
 ): Promise<ExitStatus> {
+  const app = wordsOfRun(words);
+  if (app !== null) {
+    try {
+      return await runOnDgpu(app);
+    } catch (fault) {
+      return reportFailure(make({ json: false, bus: null, simulate: null, askPassword: true }), fault);
+    }
+  }
   const { command: program, status } = buildProgram(env, make);
   const quiet = make({ json: words.includes('--json'), bus: null, simulate: null, askPassword: true });
   const configure = (one: Command): void => {
