@@ -193,6 +193,8 @@ export const WORDS = {
 
   // Launch entries
   'entry.no-group': 'The file has no [Desktop Entry] group, so it starts no app: choose another entry.',
+  'entry.byte-order-mark':
+    'The file begins with a byte order mark, so no desktop can read it: save it as UTF-8 without one.',
   'entry.no-application': 'The file is not of Type=Application, so it starts no app: choose another entry.',
   'entry.hidden': 'The file says that the app was removed (Hidden=true): delete that line to get it back.',
   'entry.no-exec': 'The file names no command (Exec is missing or empty): complete it, or reinstall the app.',
@@ -425,7 +427,6 @@ export const WORDS = {
     'The package gpu-handoff is not installed, and without its per-user service no choice can be kept: install it, and this page fills at once.',
   'prefs.asking': 'Asking the per-user service about the apps.',
   'prefs.lost': 'The per-user service does not answer: {why}',
-  'prefs.entry.in-place': 'Has its entry',
   'prefs.entry.edited': 'Entry edited by hand, and left alone',
   'prefs.entry.stale': 'Entry not up to date',
   'prefs.no-machines': 'No virtual machines',

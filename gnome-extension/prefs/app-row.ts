@@ -1,5 +1,6 @@
 /** One app in the list: its icon, its name, what is special about it, and the choice. */
 import Gio from 'gi://Gio';
+import GLib from 'gi://GLib';
 import GObject from 'gi://GObject';
 import Gtk from 'gi://Gtk';
 import Pango from 'gi://Pango';
@@ -44,7 +45,7 @@ export class AppRowView {
   readonly #name = new Gtk.Label({ xalign: 0, ellipsize: Pango.EllipsizeMode.END });
   readonly #marks = new Gtk.Label({
     xalign: 0,
-    ellipsize: Pango.EllipsizeMode.END,
+    wrap: true,
     css_classes: ['caption', 'dim-label'],
   });
   readonly #note = new Gtk.Label({
@@ -53,11 +54,12 @@ export class AppRowView {
     wrap_mode: Pango.WrapMode.WORD_CHAR,
     css_classes: ['caption'],
   });
-  readonly #choice: Gtk.DropDown;
+  /** Its menu is made when it opens: a drop-down in each of hundreds of rows would cost seconds. */
+  readonly #choice = new Gtk.MenuButton({ valign: Gtk.Align.CENTER, always_show_arrow: true });
+  readonly #choices: readonly string[];
   #item: AppItem | null = null;
   #listItem: Gtk.ListItem | null = null;
   #changed = 0;
-  #showing = false;
 
   constructor(
     translate: Translate,
@@ -65,11 +67,8 @@ export class AppRowView {
     choose: (id: string, choice: Choice) => void,
   ) {
     this.#translate = translate;
-    this.#choice = new Gtk.DropDown({ model: Gtk.StringList.new([...choices]), valign: Gtk.Align.CENTER });
-    this.#choice.connect('notify::selected', () => {
-      const choice = CHOICES[this.#choice.selected];
-      if (!this.#showing && this.#item !== null && choice !== undefined) choose(this.#item.row.id, choice);
-    });
+    this.#choices = choices;
+    this.#choice.set_create_popup_func(() => this.#openMenu(choose));
     const texts = new Gtk.Box({
       orientation: Gtk.Orientation.VERTICAL,
       spacing: 2,
@@ -100,29 +99,50 @@ export class AppRowView {
 
   /** Opens the list of choices, as Enter on the row does. */
   open(): void {
-    if (this.#choice.sensitive) this.#choice.activate();
+    if (this.#choice.sensitive) this.#choice.popup();
+  }
+
+  #openMenu(choose: (id: string, choice: Choice) => void): void {
+    const row = this.#item?.row;
+    if (row === undefined) return;
+    const menu = new Gio.Menu();
+    this.#choices.forEach((label, index) => {
+      menu.append(label, `app.choice::${CHOICES[index]}`);
+    });
+    const action = Gio.SimpleAction.new_stateful(
+      'choice',
+      new GLib.VariantType('s'),
+      new GLib.Variant('s', row.choice),
+    );
+    action.connect('activate', (_action, value) => {
+      const choice = CHOICES.find((one) => one === value?.unpack());
+      if (choice !== undefined && choice !== row.choice) choose(row.id, choice);
+    });
+    const actions = new Gio.SimpleActionGroup();
+    actions.add_action(action);
+    this.#choice.insert_action_group('app', actions);
+    this.#choice.menu_model = menu;
   }
 
   #show(): void {
     if (this.#item === null) return;
     const { row, pending } = this.#item;
-    this.#showing = true;
     this.#image.gicon = iconOf(row.icon);
     this.#name.label = row.name;
     this.#name.tooltip_text = row.name;
     this.#marks.label = row.marks;
-    this.#marks.tooltip_text = row.marks;
     this.#marks.visible = row.marks !== '';
     this.#note.label = row.note;
     this.#note.visible = row.note !== '';
     this.#note.css_classes = ['caption', row.possible ? 'dim-label' : 'warning'];
-    this.#choice.selected = CHOICES.indexOf(row.choice);
+    const chosen = this.#choices[CHOICES.indexOf(row.choice)] ?? '';
+    this.#choice.label = chosen;
     this.#choice.sensitive = !pending && (row.possible || row.choice !== 'untouched');
-    nameFor(this.#choice, say(sentence('prefs.choice-for', { app: row.name }), this.#translate));
+    const about = say(sentence('prefs.choice-for', { app: row.name }), this.#translate);
+    nameFor(this.#choice, say(sentence('desk.named', { name: about, what: chosen }), this.#translate));
     if (this.#listItem !== null) {
       this.#listItem.accessible_label = row.name;
       this.#listItem.accessible_description = [row.marks, row.note].filter((one) => one !== '').join('. ');
     }
-    this.#showing = false;
   }
 }

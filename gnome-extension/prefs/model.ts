@@ -64,7 +64,7 @@ export function appRow(app: Dict, translate: Translate, tell: Teller): AppRow {
   const problem = tell(textOf(app, 'problem'));
   const marks = [
     ...listOf(app.special).map((one) => `special.${one}`),
-    ...(textOf(app, 'state') === '' ? [] : [`prefs.entry.${textOf(app, 'state')}`]),
+    `prefs.entry.${textOf(app, 'state')}`,
   ];
   return {
     id,
