@@ -39,7 +39,7 @@ export const SESSION_METHODS = {
   Sync: {
     in: [{ name: 'options', type: 'a{sv}' }],
     out: [{ name: 'report', type: 'a{sv}' }],
-    doc: 'Makes all entries follow the choices and the apps that are installed. Report: changes aa{sv} (id s, what s (written, removed, restored), sentence s), problems aa{sv} (id s, sentence s), notes as (sentences beside single apps).',
+    doc: 'Makes all entries follow the choices and the apps that are installed. Report: changes aa{sv} (id s, what s: written, removed or restored, sentence s), problems aa{sv} (id s, sentence s), notes as (sentences beside single apps).',
   },
   Undo: {
     in: [{ name: 'options', type: 'a{sv}' }],
