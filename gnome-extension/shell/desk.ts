@@ -33,14 +33,17 @@ export class Desk {
       show: () => this.showMenu(),
       closeAndHandOff: (card, vm) => void this.model.closeAllAndHandOff(card, vm),
     });
-    this.model = new Model(translate, (news) => this.notifications.tell(news));
+    // Who has the menu open sees it there.
+    this.model = new Model(translate, (news) => {
+      if (!this.tile.menu.isOpen) this.notifications.tell(news);
+    });
     this.session = new Session();
     this.indicator = new Indicator(this.model, icons, this.settings);
     this.tile = new Tile(this.model, icons, () => extension.openPreferences());
     // The published types know neither subclasses of items nor indicators that are no buttons.
     this.indicator.quickSettingsItems.push(this.tile as QuickSettingsItem);
-    const quickSettings: { addExternalIndicator(indicator: SystemIndicator): void } =
-      Main.panel.statusArea.quickSettings as never;
+    const quickSettings: { addExternalIndicator(indicator: SystemIndicator): void } = Main.panel.statusArea
+      .quickSettings as never;
     quickSettings.addExternalIndicator(this.indicator);
     this.appMenus = new AppMenus(this.model, this.session, this.settings, this.notifications);
     this.tileId = this.settings.connect('changed::tile', () => this.syncTile());

@@ -6,7 +6,7 @@ import { PopupImageMenuItem } from 'resource:///org/gnome/shell/ui/popupMenu.js'
 
 import type { Destination } from '../../core/src/desktop/picture.js';
 import { say, sentence, type Translate } from '../../core/src/words.js';
-import { nameButton, paragraph, reveal, row, setText, wordButton } from './widgets.js';
+import { arrange, nameButton, paragraph, reveal, row, setText, wordButton } from './widgets.js';
 
 export interface DestinationActs {
   handOff(vm: string): void;
@@ -23,6 +23,7 @@ class DestinationRow extends St.BoxLayout {
   private readonly reason: St.Label;
   private readonly question: St.BoxLayout;
   private readonly first: St.Label;
+  private readonly buttons: St.BoxLayout;
   private readonly yes: St.Button;
   private readonly no: St.Button;
   private destination: Destination | null = null;
@@ -41,10 +42,9 @@ class DestinationRow extends St.BoxLayout {
       if (this.destination !== null) acts.closeAndHandOff(this.destination.vm);
     });
     this.no = wordButton('flat', () => this.ask(false));
-    const buttons = row('gpu-handoff-buttons');
-    buttons.x_align = Clutter.ActorAlign.END;
-    buttons.add_child(this.no);
-    buttons.add_child(this.yes);
+    this.buttons = row('gpu-handoff-buttons');
+    this.buttons.add_child(this.no);
+    this.buttons.add_child(this.yes);
     this.question = new St.BoxLayout({
       style_class: 'gpu-handoff-block',
       orientation: Clutter.Orientation.VERTICAL,
@@ -52,7 +52,7 @@ class DestinationRow extends St.BoxLayout {
       visible: false,
     });
     this.question.add_child(this.first);
-    this.question.add_child(buttons);
+    this.question.add_child(this.buttons);
     this.add_child(this.item);
     this.add_child(this.reason);
     this.add_child(this.question);
@@ -69,6 +69,7 @@ class DestinationRow extends St.BoxLayout {
     const notNow = say(sentence('do.not-now'), this.translate);
     nameButton(this.yes, stays === '' ? destination.firstLabel : '', destination.firstLabel);
     nameButton(this.no, notNow, notNow);
+    arrange(this.buttons);
     if (first === '' && stays === '') this.ask(false);
   }
 

@@ -78,14 +78,13 @@ export class HolderRow extends St.BoxLayout {
     this.icon.gicon = iconFor(holder);
     this.holderName.text = holder.name;
     setText(this.line, holder.line);
-    setText(this.result, holder.refused === '' ? holder.busy : holder.refused);
+    setText(this.result, holder.refused);
     const { name } = holder;
     const isService = holder.kind === 'service' || holder.kind === 'user-service';
-    const key =
-      holder.button === 'force' ? 'do.force-named' : isService ? 'do.stop-named' : 'do.close-named';
+    const key = holder.button === 'force' ? 'do.force-named' : isService ? 'do.stop-named' : 'do.close-named';
     nameButton(this.button, holder.buttonLabel, say(sentence(key, { name }), translate));
-    if (holder.button === 'force') this.button.add_style_class_name('destructive-action');
-    else this.button.remove_style_class_name('destructive-action');
+    if (holder.button === 'force') this.button.add_style_class_name('gpu-handoff-harsh');
+    else this.button.remove_style_class_name('gpu-handoff-harsh');
     if (holder.busy === '') this.spinner.stop();
     else this.spinner.play();
     this.accessible_name = [name, holder.line, holder.busy, holder.refused].filter(Boolean).join(', ');

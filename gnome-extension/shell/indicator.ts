@@ -1,6 +1,7 @@
 /** The icon in the top bar, with a word beside it where the user wants one. */
-import type Gio from 'gi://Gio';
+
 import Clutter from 'gi://Clutter';
+import type Gio from 'gi://Gio';
 import GObject from 'gi://GObject';
 import St from 'gi://St';
 import { SystemIndicator } from 'resource:///org/gnome/shell/ui/quickSettings.js';

@@ -7,7 +7,13 @@ import GLib from 'gi://GLib';
 
 import { toClose } from '../../core/src/desktop/holder-groups.js';
 import { type News, newsOf } from '../../core/src/desktop/news.js';
-import { type Asked, type Known, NOTHING_KNOWN, type Picture, pictureOf } from '../../core/src/desktop/picture.js';
+import {
+  type Asked,
+  type Known,
+  NOTHING_KNOWN,
+  type Picture,
+  pictureOf,
+} from '../../core/src/desktop/picture.js';
 import {
   type HoldersPublished,
   holdersFrom,
@@ -188,7 +194,11 @@ export class Model {
       this.change({ asked: this.known.asked.filter((one) => one !== asked) });
   }
 
-  private heard(link: Known['link'], properties: Readonly<Record<string, unknown>> | null, why: string): void {
+  private heard(
+    link: Known['link'],
+    properties: Readonly<Record<string, unknown>> | null,
+    why: string,
+  ): void {
     if (this.cancellable.is_cancelled()) return;
     const spoken = why === '' ? '' : translated(why, this.translate);
     if (properties === null) {
@@ -216,7 +226,8 @@ export class Model {
     if (operation !== null) this.seen.add(operation.id);
     const { keep, ended } = settled(this.known.asked, operation, this.seen);
     if (keep.length !== this.known.asked.length) this.change({ asked: keep });
-    for (const asked of ended) if (asked.vm !== '' && asked.what === 'close') this.handOff(asked.card, asked.vm);
+    for (const asked of ended)
+      if (asked.vm !== '' && asked.what === 'close') this.handOff(asked.card, asked.vm);
     if (ended.length > 0 && this.menus > 0) this.askMachines();
   }
 

@@ -7,7 +7,7 @@ import { Spinner } from 'resource:///org/gnome/shell/ui/animation.js';
 
 import type { Progress, StepPicture } from '../../core/src/desktop/picture.js';
 import { say, sentence, type Translate } from '../../core/src/words.js';
-import { column, nameButton, paragraph, row, setText, themed, wordButton } from './widgets.js';
+import { column, nameButton, paragraph, reveal, row, setText, themed, wordButton } from './widgets.js';
 
 const ICON = 16;
 
@@ -69,6 +69,7 @@ export class ProgressView extends St.BoxLayout {
   private readonly cancelButton: St.Button;
   private operation = '';
   private started = 0;
+  private running = -1;
   /** Counts the seconds, only while somebody sees them. */
   private tick = 0;
 
@@ -117,6 +118,10 @@ export class ProgressView extends St.BoxLayout {
       view.show_step(step);
     });
     for (const left of children.slice(progress.steps.length)) left.destroy();
+    const running = progress.steps.findIndex((step) => step.state === 'running');
+    const view = running < 0 ? undefined : children[running];
+    if (view !== undefined && running !== this.running) reveal(view);
+    this.running = running;
   }
 
   private syncTick(): void {

@@ -119,16 +119,17 @@ export class SectionView extends St.BoxLayout {
   /** `alone`: the only card, whose name and state stand over the menu already. */
   show_section(section: Section, alone: boolean): void {
     const { presentation } = section;
+    this.showHolders(section);
     this.accessible_name = `${section.name}: ${presentation.label}`;
     this.head.visible = !alone;
     this.headIcon.gicon = this.icons.of(presentation.glance);
     this.headName.text = section.name;
     this.headLabel.text = presentation.label;
-    // While it changes, the steps say more.
-    setText(this.line, section.progress === null ? presentation.line : '');
+    // While it changes, the steps say more; while it is used, the rows do.
+    const saidBelow = section.progress !== null || (presentation.glance === 'held' && this.rows.size > 0);
+    setText(this.line, saidBelow ? '' : presentation.line);
     this.progress.show_progress(section.progress);
     this.trouble.show_trouble(section.trouble);
-    this.showHolders(section);
     this.destinations.show_destinations(section.destinations);
     setText(this.destinationsLine, section.destinationsLine);
     setItem(this.back, section.back);

@@ -3,6 +3,7 @@ import Clutter from 'gi://Clutter';
 import GObject from 'gi://GObject';
 import St from 'gi://St';
 import * as Main from 'resource:///org/gnome/shell/ui/main.js';
+import { PopupSeparatorMenuItem } from 'resource:///org/gnome/shell/ui/popupMenu.js';
 import { QuickMenuToggle } from 'resource:///org/gnome/shell/ui/quickSettings.js';
 
 import type { Picture } from '../../core/src/desktop/picture.js';
@@ -57,6 +58,7 @@ export class Tile extends QuickMenuToggle implements View {
       overlay_scrollbars: true,
     });
     this.menu.box.add_child(this.scroll);
+    this.menu.addMenuItem(new PopupSeparatorMenuItem());
     this.menu.addAction(say(sentence('do.settings'), model.translate), () => {
       Main.panel.closeQuickSettings();
       openSettings();
@@ -102,7 +104,9 @@ export class Tile extends QuickMenuToggle implements View {
     const [only] = picture.sections;
     const alone = picture.sections.length === 1 && only !== undefined;
     const icon = this.icons.of(picture.glance);
-    this.menu.setHeader(icon, alone ? only.name : picture.title, alone ? picture.label : picture.notice?.title);
+    // What is with it is what people look for; names of cards are long.
+    const title = picture.notice?.title ?? (alone ? picture.label : picture.title);
+    this.menu.setHeader(icon, title, alone ? only.name : '');
     this.notice.visible = picture.notice !== null;
     if (picture.notice !== null) {
       const { line, retry } = picture.notice;

@@ -5,7 +5,7 @@ import St from 'gi://St';
 
 import type { Offer, Trouble } from '../../core/src/desktop/picture.js';
 import { say, sentence, type Translate } from '../../core/src/words.js';
-import { nameButton, paragraph, row, setText, themed, wordButton } from './widgets.js';
+import { arrange, nameButton, paragraph, row, setText, themed, wordButton } from './widgets.js';
 
 /** Those that end something that would rather go on. */
 const HARSH: readonly Offer['act'][] = ['force-off', 'force-and-hand-off'];
@@ -39,7 +39,6 @@ export class TroubleView extends St.BoxLayout {
     head.add_child(this.heading);
     this.sentence = paragraph('');
     this.buttons = row('gpu-handoff-buttons');
-    this.buttons.x_align = Clutter.ActorAlign.END;
     this.add_child(head);
     this.add_child(this.sentence);
     this.add_child(this.buttons);
@@ -63,10 +62,11 @@ export class TroubleView extends St.BoxLayout {
     const dismiss = say(sentence('do.dismiss'), this.translate);
     this.addButton(dismiss, 'flat', () => this.dismiss(trouble.operation));
     for (const offer of trouble.offers)
-      this.addButton(offer.label, HARSH.includes(offer.act) ? 'destructive-action' : '', () => {
+      this.addButton(offer.label, HARSH.includes(offer.act) ? 'gpu-handoff-harsh' : '', () => {
         this.dismiss(trouble.operation);
         this.take(offer);
       });
+    arrange(this.buttons);
   }
 
   private addButton(label: string, styleClass: string, pressed: () => void): void {

@@ -51,6 +51,19 @@ export function nameButton(button: St.Button, label: string, spoken: string): vo
   button.visible = label !== '';
 }
 
+/** How many letters stand beside each other on buttons in this narrow menu. */
+const LETTERS_IN_LINE = 28;
+
+/** Buttons in one line, or one over the other where their words are long. */
+export function arrange(buttons: St.BoxLayout): void {
+  const shown = buttons.get_children().filter((child) => child.visible) as St.Button[];
+  const letters = shown.reduce((sum, button) => sum + (button.label ?? '').length, 0);
+  const stacked = letters > LETTERS_IN_LINE;
+  buttons.orientation = stacked ? Clutter.Orientation.VERTICAL : Clutter.Orientation.HORIZONTAL;
+  buttons.x_align = stacked ? Clutter.ActorAlign.FILL : Clutter.ActorAlign.END;
+  for (const button of shown) button.x_expand = stacked;
+}
+
 export function themed(name: string, size: number): St.Icon {
   return new St.Icon({ gicon: new Gio.ThemedIcon({ name }), icon_size: size });
 }
@@ -63,7 +76,8 @@ export function reveal(actor: Clutter.Actor): void {
     if (!(view instanceof Tall)) top += view.allocation.y1;
     view = view.get_parent();
   }
-  if (view === null) return;
+  // What was never drawn has no place yet.
+  if (view === null || !Number.isFinite(top) || !actor.has_allocation()) return;
   const adjustment = view.vadjustment;
   const bottom = top + actor.height;
   if (top < adjustment.value) adjustment.value = top;

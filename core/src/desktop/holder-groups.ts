@@ -53,6 +53,7 @@ const USES: readonly (readonly [RegExp, WordKey])[] = [
 ];
 
 function useOf(holders: readonly HolderPublished[], translate?: Translate): string {
+  if (holders.every((holder) => holder.stopsByItself)) return say(sentence('holds.serves'), translate);
   // Whoever computes with CUDA has the nodes for drawing open, too, and an API for video has all of them.
   for (const [pattern, key] of USES)
     if (holders.some((holder) => holder.nodes.some((node) => pattern.test(node))))
@@ -80,8 +81,13 @@ function plainName(holder: HolderPublished): string {
   return printable(name.replace(/\.(service|scope)$/, ''), 60);
 }
 
+/** A text as it stands at the beginning of a line. */
+export function capital(text: string): string {
+  return text.slice(0, 1).toUpperCase() + text.slice(1);
+}
+
 function joined(parts: readonly string[]): string {
-  return parts.filter((part) => part !== '').join(' · ');
+  return capital(parts.filter((part) => part !== '').join(' · '));
 }
 
 function groupOf(
@@ -167,7 +173,7 @@ export function groupHolders(
       memoryBytes: 0,
       essential: false,
       stopsByItself: false,
-      line: say(sentence('mark.kernel'), translate),
+      line: joined([say(sentence('mark.kernel'), translate)]),
       endLabel: '',
     }),
   );

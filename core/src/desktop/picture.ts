@@ -4,7 +4,14 @@
  */
 import { type Glance, type Presentation, present, type Tone } from '../present.js';
 import { printable, say, sentence, type Translate, type WordKey } from '../words.js';
-import { type AppLook, groupHolders, type HolderGroup, notToClose, toClose } from './holder-groups.js';
+import {
+  type AppLook,
+  capital,
+  groupHolders,
+  type HolderGroup,
+  notToClose,
+  toClose,
+} from './holder-groups.js';
 import {
   type CardPublished,
   type HoldersPublished,
@@ -202,10 +209,6 @@ function concerns(operation: OperationPublished, card: string): boolean {
   return operation.cards.length === 0 || operation.cards.indexOf(card) >= 0;
 }
 
-function capital(text: string): string {
-  return text.slice(0, 1).toUpperCase() + text.slice(1);
-}
-
 /** The question of a row that the running operation answers has its own place, in the row. */
 function isOfRow(operation: OperationPublished, asked: readonly Asked[]): boolean {
   return asked.some((one) => one.operation === operation.id && one.what === 'close' && one.group !== '');
@@ -301,8 +304,10 @@ function rowOf(
   known: Known,
   translate?: Translate,
 ): Row {
+  const all = toClose([group]).length > 0;
   const asked = known.asked.filter(
-    (one) => one.what === 'close' && one.card === card && (one.group === group.key || one.group === ''),
+    (one) =>
+      one.what === 'close' && one.card === card && (one.group === group.key || (one.group === '' && all)),
   )[0];
   const own = asked !== undefined && asked.group !== '';
   const ended = asked !== undefined && operation !== null && operation.id === asked.operation;
@@ -483,7 +488,7 @@ export function pictureOf(known: Known, translate?: Translate, look?: AppLook): 
     icon,
     tone,
     label,
-    title: cards.length === 1 ? title : say(sentence('desk.titles'), translate),
+    title,
     spoken: say(sentence('desk.named', { name: loudest.name, what: label }), translate),
     quiet: sections.every(
       (one) => QUIET.indexOf(one.presentation.glance) >= 0 && one.progress === null && one.trouble === null,

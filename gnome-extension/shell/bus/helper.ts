@@ -8,7 +8,7 @@ import GLib from 'gi://GLib';
 import { MANAGER } from '../../../core/src/contract.js';
 import type { Link } from '../../../core/src/desktop/picture.js';
 import type { Dict } from '../../../core/src/desktop/published.js';
-import { CallFault, callBus, type CallSettings, PROPERTIES_INTERFACE } from './call.js';
+import { CallFault, type CallSettings, callBus, PROPERTIES_INTERFACE } from './call.js';
 import { Presence } from './presence.js';
 
 export interface HelperHeard {
@@ -142,9 +142,7 @@ export class Helper {
   private busGone(): void {
     this.tell('lost', null, this.words.noBus());
     if (this.socket !== null) return;
-    const path = /unix:path=([^,;]+)/.exec(
-      Gio.dbus_address_get_for_bus_sync(Gio.BusType.SYSTEM, null),
-    )?.[1];
+    const path = /unix:path=([^,;]+)/.exec(Gio.dbus_address_get_for_bus_sync(Gio.BusType.SYSTEM, null))?.[1];
     if (path === undefined) return;
     try {
       this.socket = Gio.File.new_for_path(path).monitor_file(Gio.FileMonitorFlags.NONE, null);
