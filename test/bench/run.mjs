@@ -49,6 +49,9 @@ function benchStatus() {
 if (!existsSync(join(root, 'dist/cli/main.js'))) run('Building', 'npm', ['run', '--silent', 'build']);
 run('Holders: 400 processes × 60 open files', process.execPath, [join(here, 'holders/bench.mjs')]);
 benchStatus();
+run('Wrapper: starting an app, beside switcherooctl on a real bus', 'npx', [
+  ...['vitest', 'run', '--config', 'test/bench/wrapper/vitest.config.ts'],
+]);
 if (!process.argv.includes('--no-vm'))
   for (const args of [
     ['npm', 'run', '--silent', 'package'],
