@@ -3,6 +3,8 @@ const KNOWN: readonly RegExp[] = [
   /There is no colord server available/,
   /accountsservice-WARNING/,
   /Failed to init X11 display|Xwayland/,
+  // gjs about the descriptions of Clutter's and libadwaita's own properties.
+  /Gjs-WARNING \*\*: \S+ Type GITypeInfo of property/,
 ];
 
 /** A message begins so; what follows it, a stack, belongs to it. */

@@ -147,6 +147,8 @@ const SETTINGS: readonly (readonly [string, string, string])[] = [
   [INTERFACE, 'toolkit-accessibility', 'true'],
   [INTERFACE, 'enable-animations', 'false'],
   [INTERFACE, 'cursor-blink', 'false'],
+  // A pointer that crosses the corner would open the overview.
+  [INTERFACE, 'enable-hot-corners', 'false'],
   ['org.gnome.desktop.session', 'idle-delay', 'uint32 0'],
   ['org.gnome.desktop.screensaver', 'lock-enabled', 'false'],
   // The clock of a screenshot tells nothing.

@@ -81,7 +81,8 @@ function accessiblesOf(name) {
     found.push({
       name: accessible.get_name() || labelOf(accessible),
       description: accessible.get_description(),
-      role: accessible.get_role_name(),
+      // GTK called its switches check boxes before it had a role of their own for them.
+      role: accessible.get_role_name().replace('switch', 'check box'),
       states: Object.keys(A11Y_STATES).filter((key) => states.contains(A11Y_STATES[key])),
       depth,
       x: box?.x ?? 0,
