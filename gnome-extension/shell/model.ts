@@ -202,7 +202,15 @@ export class Model {
     if (this.cancellable.is_cancelled()) return;
     const spoken = why === '' ? '' : translated(why, this.translate);
     if (properties === null) {
-      this.change({ link, why: spoken, published: null, holders: {}, machines: null, asked: [] });
+      this.change({
+        link,
+        why: spoken,
+        published: null,
+        holders: {},
+        holdersWhy: {},
+        machines: null,
+        asked: [],
+      });
       return;
     }
     const published = publishedFrom(properties);
@@ -257,11 +265,24 @@ export class Model {
     try {
       const question = new GLib.Variant('(sa{sv})', [card, {}]);
       const [answer] = await this.helper.call('GetHolders', question, { start: false });
-      if (this.known.published?.cards.some((one) => one.id === card && one.state === 'host') === true)
-        this.change({ holders: { ...this.known.holders, [card]: holdersFrom(answer) } });
-    } catch {
-      // The helper is gone or the card is: both are published, and it is asked again then.
+      this.looked(card, holdersFrom(answer), null);
+    } catch (fault) {
+      // Where the helper is gone that is published, and it is asked again when it is back.
+      this.looked(card, null, translated((fault as CallFault).message, this.translate));
     }
+  }
+
+  private looked(card: string, report: HoldersPublished | null, why: string | null): void {
+    const isHome = (one: { readonly id: string; readonly state: string }): boolean =>
+      one.id === card && one.state === 'host';
+    if (this.known.published?.cards.some(isHome) !== true) return;
+    const holders = { ...this.known.holders };
+    const holdersWhy = { ...this.known.holdersWhy };
+    delete holders[card];
+    delete holdersWhy[card];
+    if (report !== null) holders[card] = report;
+    if (why !== null) holdersWhy[card] = why;
+    this.change({ holders, holdersWhy });
   }
 
   private change(part: Partial<Known>): void {

@@ -57,7 +57,15 @@ describe('the words', () => {
 
   test('every one of them is said somewhere', () => {
     const sources = ['core/src', 'polkit', 'cli', 'gnome-extension'].map(sourcesBelow).join('\n');
-    const built = ['state.', 'power.', 'desk.step.', 'desk.failed.', 'special.', 'prefs.role.', 'prefs.entry.'];
+    const built = [
+      'state.',
+      'power.',
+      'desk.step.',
+      'desk.failed.',
+      'special.',
+      'prefs.role.',
+      'prefs.entry.',
+    ];
     const unused = KEYS.filter(
       (key) => !sources.includes(`'${key}'`) && !built.some((prefix) => key.startsWith(prefix)),
     );

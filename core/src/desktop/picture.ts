@@ -51,6 +51,8 @@ export interface Known {
   readonly published: Published | null;
   /** By card; missing while nobody asked. */
   readonly holders: Readonly<Record<string, HoldersPublished>>;
+  /** By card: why its holders could not be seen. */
+  readonly holdersWhy: Readonly<Record<string, string>>;
   /** Null while nobody asked. */
   readonly machines: readonly MachinePublished[] | null;
   /** Why the VMs could not be listed, or empty. */
@@ -67,6 +69,7 @@ export const NOTHING_KNOWN: Known = {
   why: '',
   published: null,
   holders: {},
+  holdersWhy: {},
   machines: null,
   machinesWhy: '',
   asked: [],
@@ -367,11 +370,10 @@ function destinationsOf(
   });
 }
 
-function holdersLineOf(
-  card: CardPublished,
-  report: HoldersPublished | undefined,
-  translate?: Translate,
-): string {
+function holdersLineOf(card: CardPublished, known: Known, translate?: Translate): string {
+  const report = known.holders[card.id];
+  const why = known.holdersWhy[card.id];
+  if (why !== undefined) return say(sentence('desk.not-seen', { why }), translate);
   if (report === undefined) return say(sentence('desk.looking'), translate);
   if (report.verdict === 'free') return say(sentence('holders.none', { card: card.name }), translate);
   return sayTold(report.sentence, translate);
@@ -404,7 +406,7 @@ function sectionOf(card: CardPublished, known: Known, translate?: Translate, loo
     progress,
     trouble: progress === null ? troubleOf(card, operation, groups, known, translate) : null,
     holders: atHome ? groups.map((group) => rowOf(group, card.id, operation, known, translate)) : null,
-    holdersLine: atHome ? holdersLineOf(card, report, translate) : '',
+    holdersLine: atHome ? holdersLineOf(card, known, translate) : '',
     destinations,
     destinationsLine:
       known.machinesWhy !== '' && mayLeave
