@@ -1,4 +1,4 @@
-/** The running operation, step by step, with Cancel where it can be. */
+/** The running operation, step by step. Its Cancel stands under the list, where it is always in sight. */
 import Clutter from 'gi://Clutter';
 import GLib from 'gi://GLib';
 import GObject from 'gi://GObject';
@@ -7,7 +7,7 @@ import { Spinner } from 'resource:///org/gnome/shell/ui/animation.js';
 
 import type { Progress, StepPicture } from '../../core/src/desktop/picture.js';
 import { say, sentence, type Translate } from '../../core/src/words.js';
-import { column, nameButton, paragraph, reveal, row, setText, themed, wordButton } from './widgets.js';
+import { column, paragraph, reveal, row, setText, themed } from './widgets.js';
 
 const ICON = 16;
 
@@ -66,14 +66,12 @@ export class ProgressView extends St.BoxLayout {
   private readonly heading: St.Label;
   private readonly elapsed: St.Label;
   private readonly steps: St.BoxLayout;
-  private readonly cancelButton: St.Button;
-  private operation = '';
   private started = 0;
   private running = -1;
   /** Counts the seconds, only while somebody sees them. */
   private tick = 0;
 
-  constructor(translate: Translate, cancel: (operation: string) => void) {
+  constructor(translate: Translate) {
     super({
       style_class: 'gpu-handoff-block',
       orientation: Clutter.Orientation.VERTICAL,
@@ -84,21 +82,17 @@ export class ProgressView extends St.BoxLayout {
     this.heading = paragraph('gpu-handoff-heading');
     this.elapsed = new St.Label({ style_class: 'gpu-handoff-detail', y_align: Clutter.ActorAlign.CENTER });
     this.steps = column('gpu-handoff-steps');
-    this.cancelButton = wordButton('', () => cancel(this.operation));
-    this.cancelButton.x_align = Clutter.ActorAlign.END;
     const head = row('gpu-handoff-head');
     head.add_child(this.heading);
     head.add_child(this.elapsed);
     this.add_child(head);
     this.add_child(this.steps);
-    this.add_child(this.cancelButton);
     this.connect('notify::mapped', () => this.syncTick());
     this.connect('destroy', () => this.stopTick());
   }
 
   show_progress(progress: Progress | null): void {
     this.visible = progress !== null;
-    this.operation = progress?.operation ?? '';
     this.started = progress?.started ?? 0;
     this.syncTick();
     if (progress === null) {
@@ -106,8 +100,6 @@ export class ProgressView extends St.BoxLayout {
       return;
     }
     this.heading.text = progress.title;
-    const label = progress.cancellable ? say(sentence('do.cancel'), this.translate) : '';
-    nameButton(this.cancelButton, label, label);
     const children = this.steps.get_children() as Step[];
     progress.steps.forEach((step, index) => {
       let view = children[index];

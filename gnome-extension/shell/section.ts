@@ -19,7 +19,6 @@ export interface SectionActs {
   handOff(card: string, vm: string): void;
   closeAndHandOff(card: string, vm: string, force: boolean): void;
   takeBack(card: string, force: boolean): void;
-  cancel(card: string, operation: string): void;
   dismiss(card: string, operation: string): void;
   doctor(): void;
 }
@@ -81,7 +80,7 @@ export class SectionView extends St.BoxLayout {
     this.head.add_child(this.headIcon);
     this.head.add_child(names);
     this.line = paragraph('gpu-handoff-line');
-    this.progress = new ProgressView(translate, (operation) => acts.cancel(card, operation));
+    this.progress = new ProgressView(translate);
     this.trouble = new TroubleView(
       translate,
       (offer) => this.take(offer),

@@ -6,12 +6,12 @@ import * as Main from 'resource:///org/gnome/shell/ui/main.js';
 import { PopupSeparatorMenuItem } from 'resource:///org/gnome/shell/ui/popupMenu.js';
 import { QuickMenuToggle } from 'resource:///org/gnome/shell/ui/quickSettings.js';
 
-import type { Picture } from '../../core/src/desktop/picture.js';
+import type { Picture, Section } from '../../core/src/desktop/picture.js';
 import { say, sentence } from '../../core/src/words.js';
 import type { Icons } from './icons.js';
 import type { Model, View } from './model.js';
 import { SectionView } from './section.js';
-import { column, nameButton, paragraph, setText, Tall, wordButton } from './widgets.js';
+import { column, nameButton, paragraph, row, setText, Tall, wordButton } from './widgets.js';
 
 /** The part of the screen's height that the list may take: the tiles above and the header stay in sight. */
 const SHARE_OF_HEIGHT = 0.52;
@@ -29,6 +29,8 @@ export class Tile extends QuickMenuToggle implements View {
   private readonly notice: St.BoxLayout;
   private readonly noticeLine: St.Label;
   private readonly noticeRetry: St.Button;
+  private readonly cancelRow: St.BoxLayout;
+  private readonly cancelButton: St.Button;
   private readonly sections: SectionView[] = [];
   private cards = '';
 
@@ -58,6 +60,14 @@ export class Tile extends QuickMenuToggle implements View {
       overlay_scrollbars: true,
     });
     this.menu.box.add_child(this.scroll);
+    this.cancelRow = row('gpu-handoff-footer');
+    this.cancelRow.x_align = Clutter.ActorAlign.END;
+    this.cancelButton = wordButton('', () => {
+      const running = this.running(model.picture);
+      if (running?.progress != null) model.cancel(running.card, running.progress.operation);
+    });
+    this.cancelRow.add_child(this.cancelButton);
+    this.menu.box.add_child(this.cancelRow);
     this.menu.addMenuItem(new PopupSeparatorMenuItem());
     this.menu.addAction(say(sentence('do.settings'), model.translate), () => {
       Main.panel.closeQuickSettings();
@@ -113,12 +123,20 @@ export class Tile extends QuickMenuToggle implements View {
       setText(this.noticeLine, line);
       nameButton(this.noticeRetry, retry, retry);
     }
+    this.cancelRow.visible = this.running(picture)?.progress?.cancellable === true;
+    const cancel = say(sentence('do.cancel'), this.model.translate);
+    nameButton(this.cancelButton, cancel, cancel);
     const cards = picture.sections.map((section) => section.card).join(' ');
     if (cards !== this.cards) this.makeSections(picture);
     this.cards = cards;
     picture.sections.forEach((section, index) => {
       this.sections[index]?.show_section(section, alone);
     });
+  }
+
+  /** The card whose operation runs; the helper makes one at a time. */
+  private running(picture: Picture): Section | undefined {
+    return picture.sections.find((section) => section.progress !== null);
   }
 
   private makeSections(picture: Picture): void {
@@ -130,7 +148,6 @@ export class Tile extends QuickMenuToggle implements View {
         handOff: (of, vm) => model.handOff(of, vm),
         closeAndHandOff: (of, vm, force) => model.closeAndHandOff(of, vm, force),
         takeBack: (of, force) => model.takeBack(of, force),
-        cancel: (of, operation) => model.cancel(of, operation),
         dismiss: (of, operation) => model.dismiss(of, operation),
         doctor: () => {
           Main.panel.closeQuickSettings();

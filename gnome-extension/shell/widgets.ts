@@ -68,6 +68,9 @@ export function themed(name: string, size: number): St.Icon {
   return new St.Icon({ gicon: new Gio.ThemedIcon({ name }), icon_size: size });
 }
 
+/** What lies at the edge of a list fades. */
+const MARGIN = 48;
+
 /** Scrolls so that what has the keyboard's focus is seen. */
 export function reveal(actor: Clutter.Actor): void {
   let view: Clutter.Actor | null = actor.get_parent();
@@ -80,8 +83,9 @@ export function reveal(actor: Clutter.Actor): void {
   if (view === null || !Number.isFinite(top) || !actor.has_allocation()) return;
   const adjustment = view.vadjustment;
   const bottom = top + actor.height;
-  if (top < adjustment.value) adjustment.value = top;
-  else if (bottom > adjustment.value + adjustment.page_size) adjustment.value = bottom - adjustment.page_size;
+  if (top - MARGIN < adjustment.value) adjustment.value = top - MARGIN;
+  else if (bottom + MARGIN > adjustment.value + adjustment.page_size)
+    adjustment.value = bottom + MARGIN - adjustment.page_size;
 }
 
 /**
