@@ -80,6 +80,11 @@ function unsetLines(names: readonly string[], indent: string): string[] {
   return lines;
 }
 
+function exportLine(values: Readonly<Record<string, string>>): string {
+  const words = Object.keys(values).map((name) => `${name}=${shellValue(values[name] ?? '')}`);
+  return words.length === 0 ? ':' : `export ${words.join(' ')}`;
+}
+
 function whereLines({ name, value, files }: Conditional, root: string): string[] {
   return [
     `      for gpuh_file in ${files.join(' ')}; do`,
@@ -90,22 +95,23 @@ function whereLines({ name, value, files }: Conditional, root: string): string[]
   ];
 }
 
-function recipeLines(driver: string, recipe: Recipe, common: readonly string[], root: string): string[] {
-  const exports = (values: Readonly<Record<string, string>>): string =>
-    Object.keys(values)
-      .map((name) => `${name}=${shellValue(values[name] ?? '')}`)
-      .join(' ');
-  const twins = exports(recipe.setUnlessTwin);
-  const lines = [`    ${driver})`].concat(
-    unsetLines(
-      recipe.unset.filter((name) => common.indexOf(name) < 0),
-      '      ',
-    ),
-  );
-  lines.push(`      export ${exports(recipe.set)}`);
-  if (twins !== '') lines.push(`      [ -n "$gpuh_twin" ] || export ${twins}`);
-  for (const one of recipe.setWhere) lines.push(...whereLines(one, root));
-  return lines.concat(['      ;;']);
+/** Branches of a `case` over the drivers; drivers for which the same is to be done share one. */
+function branches(linesOf: (recipe: Recipe) => readonly string[]): string {
+  const drivers = new Map<string, string[]>();
+  for (const driver of Object.keys(RECIPES)) {
+    const body = linesOf(RECIPES[driver] as Recipe).join('\n');
+    drivers.set(body, (drivers.get(body) ?? []).concat(driver));
+  }
+  return Array.from(drivers)
+    .map(([body, names]) => `    ${names.join(' | ')})\n${body}\n      ;;`)
+    .join('\n');
+}
+
+/** The comments after the first lines are for who reads the template; the shell would read them at every start. */
+function withoutComments(template: string): string {
+  const lines = template.split('\n');
+  const head = lines.indexOf('');
+  return lines.filter((line, i) => i < head || !/^\s*# /.test(line)).join('\n');
 }
 
 /** The whole script. Throws where the template names something that is not known, or the root is no plain path. */
@@ -123,11 +129,18 @@ export function wrapperScript(template: string, options: WrapperOptions): string
     // The drivers of iGPUs first: what is found there saves looking further.
     KNOWN_DRIVERS: drivers.slice().reverse().concat(KEEPERS).join(' '),
     LEADS_ELSEWHERE: unsetLines(common, '  ').join('\n'),
-    ENVIRONMENT: ([] as string[])
-      .concat(...drivers.map((driver, i) => recipeLines(driver, recipes[i] as Recipe, common, root)))
-      .join('\n'),
+    SETTINGS: branches((recipe) =>
+      unsetLines(
+        recipe.unset.filter((name) => common.indexOf(name) < 0),
+        '      ',
+      ).concat(`      ${exportLine(recipe.set)}`),
+    ),
+    BY_IDS: branches((recipe) => [`      ${exportLine(recipe.setUnlessTwin)}`]),
+    WHERE_FILES_ARE: branches((recipe) =>
+      ([] as string[]).concat(...recipe.setWhere.map((one) => whereLines(one, root))),
+    ),
   };
-  return template.replace(
+  return withoutComments(template).replace(
     /@([A-Z_]+)(?:\(([a-z.-]+)\))?@/g,
     (whole, name: string, key: string | undefined) => {
       const word = SAID.filter((one) => one === key)[0];

@@ -4,17 +4,29 @@
  *   rounds ROUNDS EVERY WRAPPER OTHER ARGUMENT
  *
  * Direct is /bin/true; wrapped WRAPPER /bin/true; other, only in each EVERYth round, OTHER ARGUMENT /bin/true.
+ * As root all of them go before the other work of the machine.
  */
 #include <fcntl.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 extern char **environ;
 
 static posix_spawn_file_actions_t quiet;
+
+static void go_first(void) {
+  setsid();
+  setpriority(PRIO_PROCESS, 0, -15);
+  FILE *group = fopen("/proc/self/autogroup", "w");
+  if (group == NULL) return;
+  fputs("-15", group);
+  fclose(group);
+}
 
 static double timed(char **command) {
   struct timespec begun, ended;
@@ -44,6 +56,7 @@ int main(int argc, char **argv) {
   double *direct = calloc(rounds, sizeof *direct), *wrapped = calloc(rounds, sizeof *wrapped);
   double *other = calloc(rounds, sizeof *other);
   char *commands[3][4] = {{"/bin/true"}, {argv[3], "/bin/true"}, {argv[4], argv[5], "/bin/true"}};
+  go_first();
   posix_spawn_file_actions_init(&quiet);
   posix_spawn_file_actions_addopen(&quiet, 2, "/dev/null", O_WRONLY, 0);
   for (int i = 0; i < 3; i++) timed(commands[i]);

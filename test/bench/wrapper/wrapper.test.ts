@@ -10,6 +10,8 @@ import { folder, writeWrapper } from '../../unit/support-wrapper.js';
 /** As many PCI functions as a well-filled desktop has. */
 const FUNCTIONS = 70;
 const ROUNDS = 500;
+/** Other work on the machine makes everything slower, in bursts. */
+const BATCHES = 3;
 /** switcherooctl is started in each of these many rounds only. */
 const EVERY = 10;
 const MOST_MS = 1.5;
@@ -30,15 +32,31 @@ function machine(): Tree {
   return tree;
 }
 
+interface Overhead {
+  readonly direct: number;
+  readonly wrapped: number;
+  readonly other: number;
+}
+
 /** Milliseconds over starting directly: of the wrapper, and of switcherooctl. */
-async function measure(bus: Bus, wrapper: string): Promise<{ wrapped: number; other: number }> {
+async function measure(bus: Bus, wrapper: string): Promise<Overhead> {
   const { code, stdout, stderr } = await bus.run(
     ['/bench/rounds', String(ROUNDS), String(EVERY), wrapper, 'switcherooctl', 'launch'],
     { timeoutMs: 200_000 },
   );
   expect([code, stderr]).toEqual([0, '']);
   const [direct = 0, wrapped = 0, other = 0] = stdout.split(' ').map((value) => Number(value) / 1000);
-  return { wrapped: wrapped - direct, other: other - direct };
+  return { direct, wrapped: wrapped - direct, other: other - direct };
+}
+
+/** The run of several in which the machine was the least busy with other things, by what a direct start took. */
+async function leastDisturbed(bus: Bus, wrapper: string): Promise<Overhead> {
+  let best = await measure(bus, wrapper);
+  for (let i = 1; i < BATCHES; i += 1) {
+    const next = await measure(bus, wrapper);
+    if (next.direct < best.direct) best = next;
+  }
+  return best;
 }
 
 test('the wrapper costs at most 1.5 ms, and a fiftieth of switcherooctl launch', async () => {
@@ -63,12 +81,12 @@ test('the wrapper costs at most 1.5 ms, and a fiftieth of switcherooctl launch',
       const { stdout } = await bus.run([...launch, 'env']);
       expect(stdout).toContain('__NV_PRIME_RENDER_OFFLOAD=1');
     }
-    const home = await measure(bus, '/bench/at-home');
-    const bare = await measure(bus, '/bench/nothing-there');
+    const home = await leastDisturbed(bus, '/bench/at-home');
+    const bare = await leastDisturbed(bus, '/bench/nothing-there');
     const ratio = home.other / home.wrapped;
     console.log(
       [
-        `gpu-handoff-run over a direct start: ${home.wrapped.toFixed(2)} ms (at most ${MOST_MS}), with ${FUNCTIONS} PCI functions`,
+        `gpu-handoff-run over a direct start (${home.direct.toFixed(2)} ms): ${home.wrapped.toFixed(2)} ms (at most ${MOST_MS}), with ${FUNCTIONS} PCI functions`,
         `  without any card: ${bare.wrapped.toFixed(2)} ms`,
         `switcherooctl launch over a direct start: ${home.other.toFixed(1)} ms, ${ratio.toFixed(0)} times as much (at least ${LEAST_RATIO})`,
       ].join('\n'),
