@@ -12,6 +12,8 @@ export const PREFERENCES: readonly string[] = ['PrefersNonDefaultGPU', 'X-KDE-Ru
 
 export const DBUS_ACTIVATABLE = 'DBusActivatable';
 
+const BYTE_ORDER_MARK = '\u00ef\u00bb\u00bf';
+
 /** Steam's id in flatpak. */
 const STEAM_FLATPAK = 'com.valvesoftware.Steam';
 
@@ -34,6 +36,7 @@ export function readEntry(source: Bytes, locale: string): EntryFacts {
 
 /** Why no entry can be made of it, or null. */
 export function problemOf(source: Bytes, lines: readonly Line[]): Sentence | null {
+  if (source.slice(0, 3) === BYTE_ORDER_MARK) return sentence('entry.byte-order-mark');
   if (!lines.some((line) => line.kind === 'group' && line.group === ENTRY)) return sentence('entry.no-group');
   if (entryValue(source, lines, 'Type') !== 'Application') return sentence('entry.no-application');
   if (entrySays(source, lines, 'Hidden')) return sentence('entry.hidden');

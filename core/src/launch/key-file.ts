@@ -1,6 +1,6 @@
 /**
  * The lines of a key file (.desktop), each with its place in the bytes. Reads as GLib and KConfig do where both
- * agree, and never fails: what is no group and no key is a line of its own.
+ * agree, and never fails: what is no group and no key is a line of its own. Neither skips a byte order mark.
  */
 
 import type { Bytes } from './bytes.js';
@@ -18,8 +18,6 @@ export interface Line {
   readonly end: number;
   readonly next: number;
 }
-
-const BOM = '\u00ef\u00bb\u00bf';
 
 /** The space that both parsers skip around keys and values. A carriage return alone ends no line. */
 function isSpace(code: number): boolean {
@@ -43,7 +41,7 @@ export function linesOf(bytes: Bytes): Line[] {
     const next = feed < 0 ? bytes.length : feed + 1;
     let end = feed < 0 ? next : feed;
     if (feed > start && bytes.charCodeAt(feed - 1) === 0x0d) end--;
-    let from = start === 0 && bytes.slice(0, 3) === BOM ? 3 : start;
+    let from = start;
     while (from < end && isSpace(bytes.charCodeAt(from))) from++;
     const line = readLine(bytes, group, { start, from, end, next });
     group = line.group;

@@ -104,10 +104,10 @@ function setWhereThere(
 }
 
 function prefer(parts: Parts, value: 'true' | 'false', changes: Changes): void {
-  for (const key of PREFERENCES) {
-    setWhereThere(parts, key, value, changes);
-    if (lastOf(parts.lines, ENTRY, key) === null) changes.added.push(`${key}=${value}`);
-  }
+  for (const key of PREFERENCES) setWhereThere(parts, key, value, changes);
+  // KDE reads GNOME's spelling too and its own is deprecated, so that one is set only where the source has it.
+  const [key = ''] = PREFERENCES;
+  if (lastOf(parts.lines, ENTRY, key) === null) changes.added.push(`${key}=${value}`);
 }
 
 /** @returns the lines of the action's group */
@@ -120,8 +120,10 @@ function offer(parts: Parts, changes: Changes): Bytes[] {
   if (actions === null) changes.added.push(`Actions=${name};`);
   else {
     const separator = listed === '' || endsList(listed) ? '' : ';';
+    // With the space behind the value, which GLib would take for an action of its own.
     const at = valueEnd(source, actions);
-    changes.splices.push({ at, removed: '', inserted: `${separator}${name};` });
+    const removed = source.slice(at, actions.end);
+    changes.splices.push({ at, removed, inserted: `${separator}${name};` });
   }
   const exec = lastOf(lines, ENTRY, 'Exec');
   const raw = exec === null ? '' : rawValue(source, exec);

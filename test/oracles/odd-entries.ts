@@ -1,0 +1,183 @@
+/**
+ * Entries that no package of Debian's has: those that flatpak, snap, AppImages, Steam and Wine write, by their
+ * documented form, and odd ones that parsers have to cope with. Bytes, one character each.
+ */
+
+const app = (...lines: string[]): string =>
+  `${['[Desktop Entry]', 'Type=Application', 'Name=Odd', 'Name[de]=Seltsam', 'Icon=odd', ...lines].join('\n')}\n`;
+
+/** A steady source of long files. */
+const many = (count: number): string[] =>
+  Array.from({ length: count }, (_, number) => `X-Filler-${number}=x`);
+
+export const ODD: Readonly<Record<string, string>> = {
+  'flatpak-files': app(
+    'Exec=/usr/bin/flatpak run --branch=stable --arch=x86_64 --command=blender --file-forwarding org.blender.Blender @@ %f @@',
+    'Terminal=false',
+    'X-Flatpak=org.blender.Blender',
+  ),
+  'org.gnome.Maps': app(
+    'Exec=/usr/bin/flatpak run --branch=stable --arch=x86_64 --command=gnome-maps --file-forwarding org.gnome.Maps @@u %U @@',
+    'DBusActivatable=true',
+    'X-Flatpak=org.gnome.Maps',
+    'Actions=new-window;',
+    '',
+    '[Desktop Action new-window]',
+    'Name=New Window',
+    'Exec=/usr/bin/flatpak run --branch=stable --arch=x86_64 --command=gnome-maps org.gnome.Maps --new-window',
+  ),
+  'flatpak-user': app(
+    'Exec=flatpak run --user com.valvesoftware.Steam',
+    'X-Flatpak=com.valvesoftware.Steam',
+    'PrefersNonDefaultGPU=true',
+    'X-KDE-RunOnDiscreteGpu=true',
+  ),
+  snap: app(
+    'X-SnapInstanceName=code',
+    'Exec=env BAMF_DESKTOP_FILE_HINT=/var/lib/snapd/desktop/applications/code_code.desktop /snap/bin/code --force-user-env %F',
+    'Icon=/snap/code/159/meta/gui/vscode.png',
+    'Actions=new-empty-window;',
+    'X-SnapAppName=code',
+    '',
+    '[Desktop Action new-empty-window]',
+    'Name=New Empty Window',
+    'Exec=env BAMF_DESKTOP_FILE_HINT=/var/lib/snapd/desktop/applications/code_code.desktop /snap/bin/code --new-window %F',
+  ),
+  appimage: app(
+    'Exec="/opt/My Applications/Krita 5.AppImage" %F',
+    'TryExec=/opt/My Applications/Krita 5.AppImage',
+    'X-AppImage-Version=5.2',
+  ),
+  'steam-client': app(
+    'Exec=/usr/bin/steam %U',
+    'PrefersNonDefaultGPU=true',
+    'X-KDE-RunOnDiscreteGpu=true',
+    'Actions=Store;BigPicture;',
+    'MimeType=x-scheme-handler/steam;x-scheme-handler/steamlink;',
+    '',
+    '[Desktop Action Store]',
+    'Name=Store',
+    'Name[de]=Shop',
+    'Exec=steam steam://store',
+    '',
+    '[Desktop Action BigPicture]',
+    'Name=Big Picture',
+    'Exec=steam steam://open/bigpicture',
+  ),
+  'steam-game': app('Exec=steam steam://rungameid/620', 'Categories=Game;'),
+  wine: app(
+    'Exec=env "WINEPREFIX=/home/alice/.wine" wine C:\\\\\\\\windows\\\\\\\\command\\\\\\\\start.exe /Unix /home/alice/.wine/dosdevices/c:/users/alice/Start\\\\ Menu/Game.lnk',
+    'StartupWMClass=game.exe',
+  ),
+  'web-app': app(
+    'Exec=/opt/google/chrome/google-chrome "--profile-directory=Profile 1" --app-id=fmgjjmmmlfnkbppncabfkddbjimcfncm',
+    'StartupWMClass=crx_fmgjjmmmlfnkbppncabfkddbjimcfncm',
+  ),
+  terminal: app(
+    'Exec=oddtool --all %F',
+    'Terminal=true',
+    'Actions=one;',
+    '',
+    '[Desktop Action one]',
+    'Name=One',
+    'Exec=oddtool one',
+  ),
+  'other-user': app('Exec=oddtool %f', 'X-KDE-SubstituteUID=true', 'X-KDE-Username=bob'),
+  'single-window': app('Exec=oddtool %u', 'SingleMainWindow=true', 'X-GNOME-SingleWindow=true'),
+  codes: app('Exec=oddtool %i --name %c --file %k 100%% %F', 'Path=/tmp'),
+  quotes: app('Exec=oddtool "a b" \'c d\' "e \\\\"f\\\\" \\\\$g \\\\\\\\h \\\\`i" j\\\\ k "" %%u %u'),
+  tabs: app(
+    'Exec\t=\toddtool\t-a   %U',
+    'Actions =one;',
+    '  Comment = spaced  ',
+    '',
+    ' [Desktop Action one] ',
+    'Name=One',
+    ' Exec = oddtool one\t',
+  ),
+  crlf: app(
+    'Exec=oddtool %U',
+    'Actions=one;',
+    '',
+    '[Desktop Action one]',
+    'Name=One',
+    'Exec=oddtool one',
+  ).replace(/\n/g, '\r\n'),
+  'no-final-newline': app(
+    'Exec=oddtool %U',
+    'Actions=one',
+    '',
+    '[Desktop Action one]',
+    'Name=One',
+    'Exec=oddtool one',
+  ).slice(0, -1),
+  'one-group-no-final-newline': app('Exec=oddtool %U').slice(0, -1),
+  latin1: app('Comment=Gr\xfc\xdfe', 'Exec=oddtool "\xc3\xbc" %U', 'Keywords=\xe9;'),
+  'groups-twice': app(
+    'Exec=first',
+    'Actions=one;',
+    '',
+    '[Desktop Action one]',
+    'Name=One',
+    'Exec=oddtool one',
+    '',
+    '[Desktop Entry]',
+    'Exec=oddtool %U',
+    'Comment=Second',
+  ),
+  'keys-twice': app(
+    'Exec=first',
+    'Exec=oddtool %U',
+    'Actions=none;',
+    'Actions=one',
+    '',
+    '[Desktop Action one]',
+    'Name=One',
+    'Exec=first',
+    'Exec=oddtool one',
+  ),
+  'action-unlisted': app('Exec=oddtool', '', '[Desktop Action ghost]', 'Name=Ghost', 'Exec=oddtool ghost'),
+  'action-ours': app(
+    'Exec=oddtool',
+    'Actions=gpu-handoff-run;',
+    '',
+    '[Desktop Action gpu-handoff-run]',
+    'Name=Own',
+    'Exec=oddtool own',
+  ),
+  'keys-ours': app('X-GpuHandoff-Version=1', 'Exec=oddtool', 'X-GpuHandoff-Digest=1234'),
+  'lists-escaped': app(
+    'Exec=oddtool',
+    'Actions=one\\;',
+    'Categories=A\\;B;C;',
+    '',
+    '[Desktop Action one;]',
+    'Name=One',
+    'Exec=oddtool one',
+  ),
+  'shortcut-group': app(
+    'Exec=oddtool',
+    'X-Ayatana-Desktop-Shortcuts=New',
+    '',
+    '[New Shortcut Group]',
+    'Name=New',
+    'Exec=oddtool new',
+    'TargetEnvironment=Unity',
+  ),
+  'only-shown': app('Exec=oddtool', 'OnlyShowIn=KDE;'),
+  'not-shown': app('Exec=oddtool', 'NotShowIn=GNOME;XFCE;'),
+  'no-display': app('Exec=oddtool %f', 'NoDisplay=true', 'MimeType=text/plain;'),
+  'bus-with-one': app('Exec=oddtool', 'DBusActivatable=1'),
+  'preference-loud': app('Exec=oddtool', 'PrefersNonDefaultGPU=true', 'X-KDE-RunOnDiscreteGpu=TRUE'),
+  'byte-order-mark': `\xef\xbb\xbf${app('Exec=oddtool')}`,
+  comments: `\n\n# A comment first\n${app('Exec=oddtool', '# the end', '', '#[Desktop Action x]', '#Exec=none', '')}`,
+  shell: app('Exec=oddtool a && oddtool b; oddtool "$HOME" > /dev/null'),
+  'translated-exec': app('Exec=oddtool %U', 'Exec[de]=oddtool --deutsch %U'),
+  'variable-exec': app('Exec=oddtool %U', 'Comment=x', 'X-Foo=oddtool $HOME'),
+  long: app('Exec=oddtool %U', ...many(100_000)),
+};
+
+/** What KDE alone starts: GLib takes the first word for the program. */
+export const KDE_ODD: Readonly<Record<string, string>> = {
+  assignment: app('Exec=ODD=1 EVEN=2 oddtool %U'),
+};
