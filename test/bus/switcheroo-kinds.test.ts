@@ -138,14 +138,17 @@ function ask(): Promise<SwitcherooFacts> {
   return askSwitcheroo(call, { root: `/proc/${bus.hostPid}/root` });
 }
 
-/** The check of `gpu-handoff doctor`, run by a user in such a session. */
-async function doctor(session: Readonly<Record<string, string>>): Promise<CheckDocument | undefined> {
+/** A check of `gpu-handoff doctor`, run by a user in such a session. */
+async function doctor(
+  session: Readonly<Record<string, string>>,
+  id = 'switcheroo',
+): Promise<CheckDocument | undefined> {
   const ran = await bus.run(['/usr/bin/node', `${DIST}/cli/main.js`, 'doctor', '--json'], {
     user: 'alice',
     env: session,
   });
   const { groups } = JSON.parse(ran.stdout) as DoctorDocument;
-  return groups.flatMap((group) => group.checks).find((check) => check.id === 'switcheroo');
+  return groups.flatMap((group) => group.checks).find((check) => check.id === id);
 }
 
 const CARDS = Object.keys(DGPUS) as (keyof typeof DGPUS)[];
@@ -263,5 +266,27 @@ describe('without it', () => {
       gpus: [],
     });
     expect((await signal('KILL')).code).toBe(0);
+  });
+});
+
+describe('what else starts apps on the dGPU', () => {
+  const PLASMA = { XDG_CURRENT_DESKTOP: 'KDE' };
+
+  it('the wrapper, which has to be a program', async () => {
+    expect(await doctor(GNOME, 'wrapper')).toMatchObject({ result: 'missing' });
+    await bus.put('/usr/bin/gpu-handoff-run', '#!/bin/sh\n', '644');
+    expect(await doctor(GNOME, 'wrapper')).toMatchObject({ result: 'missing' });
+    await bus.put('/usr/bin/gpu-handoff-run', '#!/bin/sh\n', '755');
+    expect(await doctor(GNOME, 'wrapper')).toMatchObject({ result: 'ok' });
+  });
+
+  it('the action in Plasma’s launchers, where Plasma is', async () => {
+    expect(await doctor(GNOME, 'plasma-action')).toBeUndefined();
+    expect(await doctor(PLASMA, 'plasma-action')).toMatchObject({ result: 'missing' });
+    await bus.put('/usr/share/plasma/kickeractions/gpu-handoff.desktop', '');
+    expect((await doctor(PLASMA, 'plasma-action'))?.sentence).toMatch(/only one graphics card/);
+    await bus.put('/run/gpu-handoff-offer', '');
+    const offered = await doctor(PLASMA, 'plasma-action');
+    expect(offered).toMatchObject({ result: 'ok', sentence: 'They offer “Run on dGPU” for every app.' });
   });
 });
