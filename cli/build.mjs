@@ -1,6 +1,6 @@
 /**
  * Bundles the command. What answers `status` is one file, since loading each further module costs about a
- * millisecond; everything else is split into parts that are loaded when they are needed.
+ * millisecond, and so is what syncs entries; everything else is split into parts that are loaded when they are needed.
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -17,13 +17,18 @@ const PARTS = {
 };
 
 /** What is imported, as it is written, and the part that has it. */
-const IMPORTED = { './program.js': 'program', './eyes.js': 'eyes', 'toml-eslint-parser': 'toml' };
+const IMPORTED = {
+  './program.js': 'program',
+  './eyes.js': 'eyes',
+  './quick-sync.js': 'quick-sync',
+  'toml-eslint-parser': 'toml',
+};
 
 /** Leaves the imports of those parts in place, so that they meet the other build's files. */
 const apart = {
   name: 'apart',
   setup(one) {
-    one.onResolve({ filter: /^(\.\/(program|eyes)\.js|toml-eslint-parser)$/ }, ({ path, kind }) =>
+    one.onResolve({ filter: /^(\.\/(program|eyes|quick-sync)\.js|toml-eslint-parser)$/ }, ({ path, kind }) =>
       kind === 'dynamic-import' ? { path: `./${IMPORTED[path]}.js`, external: true } : undefined,
     );
   },
@@ -52,10 +57,11 @@ const unimported = {
 export async function buildCommand(common, outdir) {
   const options = { ...common, format: 'esm', minify: true };
   await build({ ...options, splitting: true, entryPoints: PARTS, outdir });
-  await build({
-    ...options,
-    plugins: [apart, ...(common.plugins ?? []), unimported],
-    entryPoints: [join(source, 'main.ts')],
-    outfile: join(outdir, 'main.js'),
-  });
+  for (const name of ['main', 'quick-sync'])
+    await build({
+      ...options,
+      plugins: [apart, ...(common.plugins ?? []), unimported],
+      entryPoints: [join(source, `${name}.ts`)],
+      outfile: join(outdir, `${name}.js`),
+    });
 }

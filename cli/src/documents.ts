@@ -216,3 +216,62 @@ export interface DoctorDocument {
     readonly checks: readonly CheckDocument[];
   }[];
 }
+
+export interface AppDocument {
+  readonly id: string;
+  readonly name: string;
+  readonly icon: string;
+  /** `offer`, `always`, `never`, `untouched`. */
+  readonly choice: string;
+  /** Stands in the menus. */
+  readonly shown: boolean;
+  readonly special: readonly string[];
+  /** Why no entry can be made of it. */
+  readonly problem: string | null;
+  readonly warning: string | null;
+  /** `in-place`, `edited`, `stale`; null where there is no entry of ours. */
+  readonly entry: string | null;
+}
+
+export interface AppsDocument {
+  readonly version: number;
+  readonly source: 'session' | 'own-look';
+  /** How entries lead to the dGPU (`wrapper`, `switcheroo`), and why so. */
+  readonly way: { readonly name: string; readonly reason: string };
+  /** Why the choices could not be read. */
+  readonly fault: string | null;
+  readonly apps: readonly AppDocument[];
+}
+
+export interface ChoiceDocument {
+  readonly version: number;
+  readonly id: string;
+  readonly choice: string;
+  readonly entry: string | null;
+  /** What kept the entry from following. */
+  readonly sentence: string | null;
+  readonly warning: string | null;
+}
+
+export interface EntriesDocument {
+  readonly version: number;
+  readonly changes: readonly {
+    readonly id: string;
+    /** `written`, `removed`, `restored`. */
+    readonly what: string;
+    readonly sentence: string;
+  }[];
+  readonly problems: readonly { readonly id: string; readonly sentence: string }[];
+  /** What there is to say beside single apps. */
+  readonly notes: readonly string[];
+}
+
+export interface LaunchDocument {
+  readonly version: number;
+  /** Of the app, or the path of its entry where it is in no folder of apps. */
+  readonly id: string;
+  readonly pid: number;
+  /** Where it really runs. */
+  readonly on: 'dgpu' | 'igpu';
+  readonly warning: string | null;
+}

@@ -1,6 +1,6 @@
-/** The command `gpu-handoff`. The commonest question is answered without loading the rest. */
+/** The command `gpu-handoff`. The commonest question and the sync are done without loading the rest. */
 import { status } from './commands/status.js';
-import { makeContext } from './context.js';
+import { type Context, makeContext } from './context.js';
 import { describe, reportFailure } from './failure.js';
 import { writeAll } from './terminal.js';
 
@@ -12,11 +12,19 @@ function isPlainStatus(): boolean {
   return second === undefined || second === '--json';
 }
 
-async function plainStatus(): Promise<number> {
+/** Run at each login and after each change of what is installed. */
+function isPlainSync(): boolean {
+  const [first, second, third, fourth] = words;
+  if (first !== 'apps' || second !== 'sync' || fourth !== undefined) return false;
+  return third === undefined || third === '--json';
+}
+
+async function plain(command: (context: Context) => Promise<number>): Promise<number> {
   const bus = process.env.GPU_HANDOFF_BUS || null;
-  const context = makeContext({ json: words[1] === '--json', bus, simulate: null, askPassword: true });
+  const json = words[words.length - 1] === '--json';
+  const context = makeContext({ json, bus, simulate: null, askPassword: true });
   try {
-    return await status(context);
+    return await command(context);
   } catch (fault) {
     return reportFailure(context, fault);
   }
@@ -28,6 +36,11 @@ process.on('uncaughtException', (fault) => {
   process.exit(1);
 });
 
-const end = isPlainStatus() ? plainStatus() : import('./program.js').then(({ run }) => run(words));
+function begin(): Promise<number> {
+  if (isPlainStatus()) return plain(status);
+  if (isPlainSync()) return import('./quick-sync.js').then(({ sync }) => plain(sync));
+  return import('./program.js').then(({ run }) => run(words));
+}
+
 // Whatever is still open (a connection, a look at processes that came too late) is of no use any more.
-end.then((code) => process.exit(code));
+begin().then((code) => process.exit(code));

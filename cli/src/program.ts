@@ -32,7 +32,8 @@ function argumentTerm(argument: Argument): string {
 const COMMON_ENDING = `
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 not authorized, 4 no such VM, 5 no such card,
 6 card held, 7 refused, 8 busy, 9 stuck until a reboot, 10 no helper, 11 cancelled,
-12 nothing to cancel, 13 no such holder, 14 configuration, 15 no libvirt, 130 interrupted.
+12 nothing to cancel, 13 no such holder, 14 configuration, 15 no libvirt, 17 no such app,
+18 no per-user service, 130 interrupted.
 `;
 
 function commonOptions(program: Command, env: Readonly<Record<string, string | undefined>>): CommonOptions {
@@ -190,6 +191,43 @@ export function buildProgram(
     .option('--require', 'fail instead of running on the iGPU')
     .option('--card <ADDRESS>', 'run on the card at this PCI address')
     .allowUnknownOption();
+
+  add(
+    'apps [DO] [APP] [CHOICE]',
+    'show and choose which apps run on the dGPU',
+    [
+      { line: 'gpu-handoff apps', what: 'all apps in the menus, with their choices' },
+      { line: 'gpu-handoff apps set blender always', what: 'from every menu on the dGPU' },
+      { line: 'gpu-handoff apps set firefox offer', what: 'an action in its own menu' },
+      { line: 'gpu-handoff apps set steam never', what: 'though its entry asks for the dGPU' },
+      { line: 'gpu-handoff apps set blender untouched', what: 'as it was' },
+      { line: 'gpu-handoff apps sync', what: 'make entries follow what is installed' },
+      { line: 'gpu-handoff apps undo --all', what: 'give back everything as it was' },
+    ],
+    async (context, words, options) =>
+      (await import('./commands/apps.js')).apps(context, words, { all: options.all === true }),
+  ).option('--all', 'with undo: of all apps; without: also those that no menu shows');
+
+  add(
+    'launch [APP] [FILE...]',
+    'start an app on the dGPU',
+    [
+      { line: 'gpu-handoff launch blender scene.blend', what: 'on the iGPU when the dGPU is away' },
+      { line: 'gpu-handoff launch --igpu steam', what: 'though its entry asks for the dGPU' },
+      { line: 'gpu-handoff launch --action new-window firefox', what: 'an action of its menu' },
+    ],
+    async (context, words, options) =>
+      (await import('./commands/launch.js')).launch(context, words, {
+        file: typeof options.file === 'string' ? options.file : null,
+        igpu: options.igpu === true,
+        card: typeof options.card === 'string' ? options.card : null,
+        action: typeof options.action === 'string' ? options.action : null,
+      }),
+  )
+    .option('--igpu', 'start it on the iGPU')
+    .option('--card <ADDRESS>', 'on the card at this PCI address')
+    .option('--action <NAME>', 'one of the actions in its entry')
+    .option('--file <PATH>', 'the app of a .desktop file');
 
   add(
     'watch',

@@ -5,6 +5,9 @@ import { entry, LaunchHome, OWN } from './support-launch-home.js';
 
 class Crash extends Error {}
 
+/** Acts that write the index. */
+const INDEX_ACTS = 2;
+
 /** Ends the work before its act number `at`, and counts the acts. */
 function crashAt(at: number): { step: () => void; count: () => number } {
   let acts = 0;
@@ -31,6 +34,20 @@ function picture(home: Home): Record<string, string> {
       .filter(([name]) => !name.includes('.gpu-handoff-'))
       .map(([name, file]) => [name, withoutHome(home, file.replace(/^(\d+) [\d.]+ /, '$1 '))]),
   );
+}
+
+/**
+ * Whether the act ended in the crash that was meant. One that is done before act number `at` does not: the index is
+ * only written once the clock has moved on from the last change.
+ */
+async function crashes(act: Promise<unknown>): Promise<boolean> {
+  try {
+    await act;
+    return false;
+  } catch (fault) {
+    if (fault instanceof Crash) return true;
+    throw fault;
+  }
 }
 
 interface Scenario {
@@ -130,19 +147,21 @@ describe.each(SCENARIOS)('$name', (scenario) => {
     expect(after).not.toEqual(before);
     expect(counter.count()).toBeGreaterThan(2);
 
+    let crashed = 0;
     for (let at = 1; at <= counter.count(); at += 1) {
       const home = await prepared(scenario);
-      await expect(scenario.act(home, crashAt(at).step)).rejects.toThrow(Crash);
-      const crashed = picture(home);
+      if (await crashes(scenario.act(home, crashAt(at).step))) crashed += 1;
+      const left = picture(home);
       for (const name of new Set([...Object.keys(before), ...Object.keys(after)])) {
-        const place = `act ${at}: ${name} is ${crashed[name]}`;
-        expect([before[name], after[name]], place).toContain(crashed[name]);
+        const place = `act ${at}: ${name} is ${left[name]}`;
+        expect([before[name], after[name]], place).toContain(left[name]);
       }
       await scenario.act(home);
       expect(picture(home), `finished after act ${at}`).toEqual(after);
       expect(Object.keys(home.tree()).filter((name) => name.includes('.tmp'))).toEqual([]);
       home.close();
     }
+    expect(crashed).toBeGreaterThanOrEqual(counter.count() - INDEX_ACTS);
   });
 });
 
@@ -155,7 +174,7 @@ describe.each(SCENARIOS.filter((one) => one.fresh))('$name', (scenario) => {
     for (let at = 1; at <= counter.count(); at += 1) {
       const home = await prepared(scenario);
       const before = picture(home);
-      await expect(scenario.act(home, crashAt(at).step)).rejects.toThrow(Crash);
+      await crashes(scenario.act(home, crashAt(at).step));
       await home.undo(null);
       expect(picture(home), `after act ${at}`).toEqual(before);
       home.close();

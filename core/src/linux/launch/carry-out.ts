@@ -2,7 +2,6 @@
  * Carries out what a plan says. New files are first written beside their places and brought to the disk together; then
  * each place changes by one act that is done or not done. A place that is not as the look found it is left alone.
  */
-import { spawnSync } from 'node:child_process';
 import { renameSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { reasonOf } from '../../errors.js';
@@ -73,7 +72,10 @@ class Carrier {
       }
     }
     // syncfs(2), which Node lacks. Without it, only a power cut at the wrong moment could leave an empty entry.
-    if (!sync) spawnSync('sync', ['--file-system', this.look.folders.own], { stdio: 'ignore' });
+    if (!sync)
+      process
+        .getBuiltinModule('child_process')
+        .spawnSync('sync', ['--file-system', this.look.folders.own], { stdio: 'ignore' });
   }
 
   /** Refuses where a file is not the one that was looked at. */

@@ -2,7 +2,7 @@
  * One sync at a time. The lock is flock(2)'s, held by a child for as long as we live: the kernel gives it back whatever
  * becomes of us, and Node cannot take one by itself.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { dirname } from 'node:path';
 import { failure, reasonOf } from '../../errors.js';
 import { makeFolder } from './files.js';
@@ -12,7 +12,9 @@ const WAIT_SECONDS = 30;
 const CONFLICT = 75;
 
 /** Resolves with a child that has the lock. */
-function take(path: string): Promise<ChildProcess> {
+async function take(path: string): Promise<ChildProcess> {
+  // Most syncs have nothing to do, and do not need it.
+  const { spawn } = await import('node:child_process');
   const how = ['--exclusive', '--wait', String(WAIT_SECONDS), '--conflict-exit-code', String(CONFLICT)];
   return new Promise((resolve, reject) => {
     // cat ends when our end of its input closes, at the latest with us.

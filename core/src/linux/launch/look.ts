@@ -2,7 +2,6 @@
 import {
   closeSync,
   constants,
-  type Dirent,
   fstatSync,
   lstatSync,
   openSync,
@@ -62,14 +61,15 @@ function statOrNull(path: string): Stats | null {
   }
 }
 
-/** What a name is now; null where there is none. */
-export function seenAt(path: string, relative: string, outside = false): SeenFile | null {
-  let stat: Stats;
+function lstatOrNull(path: string): Stats | null {
   try {
-    stat = lstatSync(path);
+    return lstatSync(path, { throwIfNoEntry: false }) ?? null;
   } catch {
     return null;
   }
+}
+
+function seenFrom(stat: Stats, path: string, relative: string, outside: boolean): SeenFile {
   const link = stat.isSymbolicLink();
   const target = link ? statOrNull(path) : stat;
   return {
@@ -85,9 +85,15 @@ export function seenAt(path: string, relative: string, outside = false): SeenFil
   };
 }
 
-function entriesOf(path: string): Dirent[] {
+/** What a name is now; null where there is none. */
+export function seenAt(path: string, relative: string): SeenFile | null {
+  const stat = lstatOrNull(path);
+  return stat === null ? null : seenFrom(stat, path, relative, false);
+}
+
+function namesOf(path: string): string[] {
   try {
-    return readdirSync(path, { withFileTypes: true });
+    return readdirSync(path).sort();
   } catch {
     return [];
   }
@@ -99,16 +105,19 @@ function lookInto(folder: string): Folder {
   const temporary: string[] = [];
   const visit = (path: string, prefix: string, depth: number, outside: boolean): void => {
     const folders: { name: string; link: boolean }[] = [];
-    const entries = entriesOf(path).sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
-    for (const entry of entries) {
-      const { name } = entry;
+    for (const name of namesOf(path)) {
       const inside = `${path}/${name}`;
-      if (TEMPORARY.test(name)) temporary.push(inside);
-      else if (entry.isDirectory()) folders.push({ name, link: false });
+      if (TEMPORARY.test(name)) {
+        temporary.push(inside);
+        continue;
+      }
+      const stat = lstatOrNull(inside);
+      if (stat === null) continue;
+      if (stat.isDirectory()) folders.push({ name, link: false });
       else if (name.endsWith('.desktop')) {
-        const seen = seenAt(inside, prefix + name, outside);
-        if (seen !== null && isAppId(seen.id) && !files.has(seen.id)) files.set(seen.id, seen);
-      } else if (entry.isSymbolicLink() && statOrNull(inside)?.isDirectory())
+        const seen = seenFrom(stat, inside, prefix + name, outside);
+        if (isAppId(seen.id) && !files.has(seen.id)) files.set(seen.id, seen);
+      } else if (stat.isSymbolicLink() && statOrNull(inside)?.isDirectory())
         folders.push({ name, link: true });
     }
     if (depth < DEEPEST)

@@ -23,7 +23,11 @@ import { fingerprintOf, type Remembered, readIndex, writeIndex } from './index-f
 import { locked } from './lock.js';
 import { LaunchLook, seenAt } from './look.js';
 
-export const WRAPPER = '/usr/bin/gpu-handoff-run';
+declare const GPU_HANDOFF_WRAPPER: string;
+
+/** Where the wrapper is installed; a build for measuring names another place. */
+export const WRAPPER =
+  typeof GPU_HANDOFF_WRAPPER === 'undefined' ? '/usr/bin/gpu-handoff-run' : GPU_HANDOFF_WRAPPER;
 
 /** There while the package is being removed: entries must go before the wrapper does. */
 const REMOVING = '/run/gpu-handoff-removing';
