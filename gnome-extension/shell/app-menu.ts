@@ -221,7 +221,9 @@ export class AppMenus {
     const token = context.get_startup_notify_id(app.get_app_info(), []) ?? '';
     menu._animateLaunch();
     Main.overview.hide();
-    this.session.launch(app.get_id(), card, token).then(
+    // The only card need not be named: the service finds it by itself.
+    const named = this.model.picture.sections.length > 1 ? card : '';
+    this.session.launch(app.get_id(), named, token).then(
       ({ on, warning }) => {
         const told = translated(warning, translate);
         if (on !== 'dgpu')
