@@ -4,8 +4,8 @@ import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type Config, DEFAULT_CONFIG } from '../../core/src/config.js';
-import { type Card, detect } from '../../core/src/detect.js';
-import { LOOKED_FOR } from '../../core/src/launch/drivers.js';
+import { type Card, detect, MANAGEMENT_VENDORS } from '../../core/src/detect.js';
+import { LOOKED_FOR, RECIPES } from '../../core/src/launch/drivers.js';
 import { cardForLaunch, hasTwin, launchEnvironment } from '../../core/src/launch/environment.js';
 import { configFrom } from '../../core/src/linux/config-file.js';
 import { readHardware } from '../../core/src/linux/hardware.js';
@@ -85,20 +85,27 @@ describe('wrapper and core choose the same card and environment', () => {
   ];
 
   const functionAt = (address: string, minor: number): fc.Arbitrary<FunctionSketch> =>
-    fc.record({
-      address: fc.constant(address),
-      // Most are displays; a 3D controller is a display without a boot_vga file, which this tree writes all the same.
-      classCode: fc.constantFrom(0x030000, 0x030000, 0x030200, 0x038000, 0x040300, 0x010802),
-      vendor: fc.constantFrom(0x10de, 0x1002, 0x8086, 0x1a03, 0x102b),
-      device: fc.constantFrom(0x1111, 0x2222),
-      driver: fc.constantFrom(...DRIVERS, undefined),
-      connectors: fc.constantFrom(
-        {},
-        { 'DP-1': 'connected enabled' },
-        { 'DP-1': 'connected disabled', 'HDMI-A-1': 'disconnected disabled' },
-      ),
-      card: fc.constantFrom(minor, undefined),
-    }) as fc.Arbitrary<FunctionSketch>;
+    fc
+      .record({
+        address: fc.constant(address),
+        // Most are displays; a 3D controller is a display without a boot_vga file, which this tree writes all the same.
+        classCode: fc.constantFrom(0x030000, 0x030000, 0x030200, 0x038000, 0x040300, 0x010802),
+        vendor: fc.constantFrom(0x10de, 0x1002, 0x8086, 0x1a03, 0x102b),
+        device: fc.constantFrom(0x1111, 0x2222),
+        driver: fc.constantFrom(...DRIVERS, undefined),
+        connectors: fc.constantFrom(
+          {},
+          { 'DP-1': 'connected enabled' },
+          { 'DP-1': 'connected disabled', 'HDMI-A-1': 'disconnected disabled' },
+        ),
+        card: fc.constantFrom(minor, undefined),
+      })
+      // No driver for apps knows a management controller.
+      .map((fn) =>
+        MANAGEMENT_VENDORS.includes(fn.vendor) && Object.keys(RECIPES).includes(fn.driver ?? '')
+          ? { ...fn, driver: 'ast' }
+          : fn,
+      ) as fc.Arbitrary<FunctionSketch>;
 
   const sketches: fc.Arbitrary<Sketch> = fc
     .record({
