@@ -146,12 +146,12 @@ function reachesByVulkan(gpu: SwitcherooGpu, env: Variables): boolean {
 function reachesByEgl(gpu: SwitcherooGpu, env: Variables, missingFiles: readonly string[]): boolean {
   const vendor = isNvidias(gpu) ? 'nvidia' : 'mesa';
   const files = env[EGL_FILES];
-  // libglvnd takes a list that is there, and be it empty: then no vendor at all is loaded.
+  // libglvnd takes a list that is there, and be it empty: then no vendor at all is loaded. So it is with folders.
   if (files !== undefined)
     return files
       .split(':')
       .some((file) => baseName(file).indexOf(vendor) >= 0 && missingFiles.indexOf(file) < 0);
-  return (env[EGL_DIRS] ?? '') === '';
+  return env[EGL_DIRS] === undefined;
 }
 
 function reachesByGlx(gpu: SwitcherooGpu, env: Variables): boolean {
