@@ -3,13 +3,12 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { setFaults } from '../../core/src/linux/simulated/edit.js';
 import { readModel } from '../../core/src/linux/simulated/model.js';
 import { type GnomeSession, startGnome } from './rig/gnome.js';
-import { VERSIONS } from './rig/tree.js';
 import { button, glance, openTile } from './support.js';
 
-describe.each(VERSIONS)('GNOME %i', (version) => {
+describe('the way of the card', () => {
   let shell: GnomeSession;
   beforeAll(async () => {
-    shell = await startGnome({ version });
+    shell = await startGnome();
   });
   afterAll(() => shell?.stop());
   afterEach(() => {

@@ -19,14 +19,14 @@ export const TILE: Query = { name: words('desk.title'), role: 'toggle button' };
 
 /** Opens Quick Settings with the pointer. */
 export async function openQuickSettings(shell: GnomeSession): Promise<void> {
-  await shell.click({ style: 'panel-button', name: 'System' });
+  await shell.click({ type: 'QuickSettings' });
   await shell.see({ style: 'quick-settings-grid' });
 }
 
 /** Opens Quick Settings and the tile's menu with the pointer. */
 export async function openTile(shell: GnomeSession): Promise<void> {
   await openQuickSettings(shell);
-  await shell.click(TILE);
+  await shell.click({ style: 'gpu-handoff-tile' });
   await shell.see({ style: 'gpu-handoff-content' });
 }
 

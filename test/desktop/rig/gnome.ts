@@ -9,7 +9,8 @@ import { type HelperBus, type HelperOptions, startHelperBus } from '../../bus/su
 import { complaintsIn } from './complaints.js';
 import { type Driver, startDriver } from './driver.js';
 import { openRoom, type Room } from './room.js';
-import { CACHE, type GnomeVersion, type LOCALES } from './tree.js';
+import { CACHE, type LOCALES } from './tree.js';
+import { type GnomeVersion, versionUnderTest } from './versions.js';
 
 /** An extension that a session has. */
 export interface Installed {
@@ -28,18 +29,22 @@ export const OURS: Installed = {
   from: join(REPO, 'dist/gpu-handoff@gpuhandoff.github.io.shell-extension.zip'),
 };
 
+/** How the desktop looks. */
+export interface Appearance {
+  readonly style?: 'light' | 'dark';
+  readonly contrast?: boolean;
+}
+
 /** What a session is started with. */
 export interface GnomeOptions {
-  readonly version: GnomeVersion;
   /** Left out: ours. Null: none. */
   readonly extension?: Installed | null;
   /** The workstation behind the helper, and how it behaves. The session's user may do everything. */
   readonly helper?: Pick<HelperOptions, 'scenario' | 'prepare' | 'pace' | 'rules'>;
   /** True where the helper is not installed until `installHelper()`. */
   readonly withoutHelper?: boolean;
-  readonly style?: 'light' | 'dark';
-  readonly contrast?: boolean;
-  /** The monitor has 1280 × 800 pixels of the user interface at either scale. */
+  readonly appearance?: Appearance;
+  /** The monitor has room for 1280 × 800 at either scale. */
   readonly scale?: 1 | 2;
   readonly locale?: (typeof LOCALES)[number];
   /** GNOME's settings: schema, key, and the value as `gsettings set` takes it. */
@@ -54,8 +59,12 @@ export interface Query {
   readonly name?: string | RegExp;
   /** As AT-SPI names it: `push button`, `toggle button`, `label`, … */
   readonly role?: string;
+  /** The class of the shell that draws it. */
+  readonly type?: string;
   /** One of its style classes. */
   readonly style?: string;
+  /** A style class of something that it is inside of. */
+  readonly within?: string;
   /** Only what answers to pointer and keyboard. */
   readonly usable?: boolean;
   /** Which of several, from 0. */
@@ -68,6 +77,8 @@ export interface Seen {
   readonly role: string;
   readonly description: string;
   readonly text: string;
+  /** Its text ends in an ellipsis for want of room. */
+  readonly cut: boolean;
   readonly states: readonly string[];
   readonly usable: boolean;
   readonly focusable: boolean;
@@ -156,7 +167,7 @@ const SETTINGS: readonly (readonly [string, string, string])[] = [
 ];
 
 /** Starts a GNOME session of its own with the real helper on its system bus; everything ends with the test process. */
-export async function startGnome(options: GnomeOptions): Promise<GnomeSession> {
+export async function startGnome(options: GnomeOptions = {}): Promise<GnomeSession> {
   mkdirSync(SHOTS_DIR, { recursive: true });
   // The session's user writes there.
   chmodSync(SHOTS_DIR, 0o777);
@@ -177,8 +188,9 @@ export async function startGnome(options: GnomeOptions): Promise<GnomeSession> {
       { from: SHOTS_DIR, to: SHOTS, writable: true },
       ...(extension === null ? [] : [{ from: extension.from, to: PACKED }]),
     ];
-    const room = await openRoom(bus.bus, options.version, binds);
-    const session = new GnomeSession(options, bus, room, extension);
+    const version = versionUnderTest();
+    const room = await openRoom(bus.bus, version, binds);
+    const session = new GnomeSession(version, options, bus, room, extension);
     if (options.withoutHelper === true) await session.removeHelper();
     await session.start();
     return session;
@@ -199,8 +211,14 @@ export class GnomeSession {
   #shell: Running | undefined;
   #daemon: Running | undefined;
 
-  constructor(options: GnomeOptions, bus: HelperBus, room: Room, extension: Installed | null) {
-    this.version = options.version;
+  constructor(
+    version: GnomeVersion,
+    options: GnomeOptions,
+    bus: HelperBus,
+    room: Room,
+    extension: Installed | null,
+  ) {
+    this.version = version;
     this.helperBus = bus;
     this.room = room;
     this.#options = options;
@@ -213,7 +231,7 @@ export class GnomeSession {
   }
 
   async start(): Promise<void> {
-    const { style, contrast, scale, locale, settings, files } = this.#options;
+    const { appearance, scale, locale, settings, files } = this.#options;
     const language = locale === undefined ? {} : { LANG: `${locale}.UTF-8`, LANGUAGE: locale };
     const env = {
       XDG_SESSION_TYPE: 'wayland',
@@ -239,8 +257,6 @@ export class GnomeSession {
     await this.#hands.ask('settings', {
       values: [
         ...SETTINGS,
-        ...(style === undefined ? [] : [[INTERFACE, 'color-scheme', `'prefer-${style}'`]]),
-        ...(contrast === true ? [['org.gnome.desktop.a11y.interface', 'high-contrast', 'true']] : []),
         [
           'org.gnome.shell',
           'enabled-extensions',
@@ -249,10 +265,15 @@ export class GnomeSession {
         ...(settings ?? []),
       ],
     });
-    const pixels = scale === 2 ? '2560x1600' : '1280x800';
     this.#shell = this.room.spawn(
       [
-        ...['gnome-shell', '--headless', '--virtual-monitor', pixels, '--unsafe-mode'],
+        ...[
+          'gnome-shell',
+          '--headless',
+          '--virtual-monitor',
+          scale === 2 ? '2560x1600' : '1280x800',
+          '--unsafe-mode',
+        ],
         ...(this.version < 50 ? ['--no-x11'] : []),
       ],
       { env },
@@ -261,12 +282,13 @@ export class GnomeSession {
       const answer = await this.look('!Main.layoutManager._startingUp').catch(() => false);
       return answer === true;
     });
-    if (scale === 2) await this.#hands.ask('scale', { scale: 2 });
     await this.waitFor('the overview closed', async () => {
       if ((await this.look('Main.overview.visible')) === false) return true;
       await this.key('Escape');
       return false;
     });
+    if (scale === 2) await this.#hands.ask('scale', { scale: 2 });
+    if (appearance !== undefined) await this.appear(appearance);
     const uuid = this.#extension?.uuid;
     if (uuid !== undefined) {
       await this.waitFor(
@@ -274,6 +296,17 @@ export class GnomeSession {
         async () => (await this.look(`Main.extensionManager.lookup('${uuid}')?.state`)) === 1,
       );
     }
+  }
+
+  /** Changes how the desktop looks, as its settings do; dark where nothing is said. */
+  async appear({ style = 'dark', contrast = false }: Appearance): Promise<void> {
+    await this.#hands.ask('settings', {
+      values: [
+        [INTERFACE, 'color-scheme', `'prefer-${style}'`],
+        ['org.gnome.desktop.a11y.interface', 'high-contrast', `${contrast}`],
+      ],
+    });
+    await this.settled();
   }
 
   async #install(extension: Installed): Promise<void> {
@@ -354,6 +387,18 @@ export class GnomeSession {
   /** A tree of all that is on the screen, to be read by people. */
   async outline(): Promise<string> {
     return (await this.#eyes('outline')) as string;
+  }
+
+  /** Waits until nothing on the screen changes any more. */
+  async settled(): Promise<void> {
+    let last = '';
+    let same = 0;
+    await this.waitFor('a screen at rest', async () => {
+      const now = await this.outline();
+      same = now === last ? same + 1 : 0;
+      last = now;
+      return same >= 5;
+    });
   }
 
   /** What has the keyboard. */

@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Bind, Running, RunOptions, RunResult, Sandbox } from '../../bus/rig/sandbox.js';
-import { CACHE, ensureTree, type GnomeVersion, USER } from './tree.js';
+import { CACHE, ensureTree, USER } from './tree.js';
+import type { GnomeVersion } from './versions.js';
 
 /** A desktop's tree beside a bus: processes, network and end are the bus's sandbox's, the files are the tree's. */
 export interface Room {

@@ -5,7 +5,8 @@ import { promisify } from 'node:util';
 import { ensureTree as ensureBusTree, REPO } from '../../bus/rig/tree.js';
 import { BUILT } from '../../bus/support-build.js';
 import { OURS } from './gnome.js';
-import { ensureTree, VERSIONS } from './tree.js';
+import { ensureTree } from './tree.js';
+import { VERSIONS } from './versions.js';
 
 const SOURCES = ['core/src', 'polkit/src', 'cli/src', 'gnome-extension', 'po', 'build', 'package.json'];
 

@@ -3,17 +3,10 @@ import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { REPO } from '../../bus/rig/tree.js';
+import { type GnomeVersion, SUITES } from './versions.js';
 
 /** Where the trees, the shots and the logs of the sessions live; ignored by git, safe to delete. */
 export const CACHE = join(REPO, '.cache', 'desktop');
-
-/** The oldest and the newest GNOME that the extension supports, by the Debian suite that has it. */
-export const SUITES = { 48: 'trixie', 51: 'sid' } as const;
-
-/** A major version of GNOME Shell that there is a tree of. */
-export type GnomeVersion = keyof typeof SUITES;
-
-export const VERSIONS: readonly GnomeVersion[] = [48, 51];
 
 const PACKAGES = [
   'gnome-shell',

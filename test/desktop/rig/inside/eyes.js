@@ -35,6 +35,7 @@ function describe(actor) {
     role: accessible === null ? '' : Atk.role_get_name(accessible.get_role()),
     description: (accessible && Atk.Object.prototype.get_description.call(accessible)) ?? '',
     text: text ?? '',
+    cut: actor instanceof St.Label && actor.clutter_text.get_layout().is_ellipsized(),
     states: Object.keys(STATES).filter((key) => states?.contains_state(STATES[key])),
     reactive: actor.reactive,
     // What cannot be used is said by `sensitive` in the shell's pop-up menus, by `reactive` elsewhere.
@@ -65,10 +66,22 @@ function fits(value, wanted) {
   return wanted.pattern === undefined ? value === wanted.text : new RegExp(wanted.pattern, 'u').test(value);
 }
 
+function hasStyle(actor, style) {
+  return (actor.style_class ?? '').split(' ').includes(style);
+}
+
+function isWithin(actor, style) {
+  for (let parent = actor.get_parent(); parent !== null; parent = parent.get_parent())
+    if (hasStyle(parent, style)) return true;
+  return false;
+}
+
 function matching(query) {
   const found = [];
   for (const actor of walk(global.stage)) {
-    if (query.style !== undefined && !(actor.style_class ?? '').split(' ').includes(query.style)) continue;
+    if (query.style !== undefined && !hasStyle(actor, query.style)) continue;
+    if (query.type !== undefined && actor.constructor.name !== query.type) continue;
+    if (query.within !== undefined && !isWithin(actor, query.within)) continue;
     if (query.usable === true && !(actor.reactive && actor.sensitive !== false)) continue;
     if (query.role === undefined && query.name === undefined) {
       found.push(actor);
