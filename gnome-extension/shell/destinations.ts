@@ -6,7 +6,7 @@ import { PopupImageMenuItem } from 'resource:///org/gnome/shell/ui/popupMenu.js'
 
 import type { Destination } from '../../core/src/desktop/picture.js';
 import { say, sentence, type Translate } from '../../core/src/words.js';
-import { arrange, nameButton, paragraph, reveal, row, setText, wordButton } from './widgets.js';
+import { arrange, nameButton, paragraph, reveal, row, setText, wordButton, wrap } from './widgets.js';
 
 export interface DestinationActs {
   handOff(vm: string): void;
@@ -33,6 +33,7 @@ class DestinationRow extends St.BoxLayout {
     this.translate = translate;
     this.item = new PopupImageMenuItem('', 'computer-symbolic');
     this.item.x_expand = true;
+    wrap(this.item.label);
     this.item.connect('activate', () => this.chosen(acts));
     this.item.connect('key-focus-in', () => reveal(this));
     this.reason = paragraph('gpu-handoff-detail gpu-handoff-reason');

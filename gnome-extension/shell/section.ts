@@ -124,9 +124,7 @@ export class SectionView extends St.BoxLayout {
     this.headIcon.gicon = this.icons.of(presentation.glance);
     this.headName.text = section.name;
     this.headLabel.text = presentation.label;
-    // While it changes, the steps say more; while it is used, the rows do.
-    const saidBelow = section.progress !== null || (presentation.glance === 'held' && this.rows.size > 0);
-    setText(this.line, saidBelow ? '' : presentation.line);
+    setText(this.line, section.line);
     this.progress.show_progress(section.progress);
     this.trouble.show_trouble(section.trouble);
     this.destinations.show_destinations(section.destinations);

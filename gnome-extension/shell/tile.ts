@@ -26,6 +26,7 @@ export class Tile extends QuickMenuToggle implements View {
   private readonly openSettings: () => void;
   private readonly scroll: St.ScrollView;
   private readonly list: St.BoxLayout;
+  private readonly nameLine: St.Label;
   private readonly notice: St.BoxLayout;
   private readonly noticeLine: St.Label;
   private readonly noticeRetry: St.Button;
@@ -50,6 +51,8 @@ export class Tile extends QuickMenuToggle implements View {
     this.notice.add_child(this.noticeRetry);
 
     this.list = new Tall('gpu-handoff-content');
+    this.nameLine = paragraph('gpu-handoff-heading gpu-handoff-line');
+    this.list.add_child(this.nameLine);
     this.list.add_child(this.notice);
     this.scroll = new St.ScrollView({
       style_class: 'gpu-handoff-scroll vfade',
@@ -116,7 +119,11 @@ export class Tile extends QuickMenuToggle implements View {
     const icon = this.icons.of(picture.glance);
     // What is with it is what people look for; names of cards are long.
     const title = picture.notice?.title ?? (alone ? picture.label : picture.title);
-    this.menu.setHeader(icon, title, alone ? only.name : '');
+    const name = alone ? only.name : '';
+    // From right to left the shell puts the second line of a header beside the first, where both are cut.
+    const mirrored = this.menu.actor.text_direction === Clutter.TextDirection.RTL;
+    this.menu.setHeader(icon, title, mirrored ? '' : name);
+    setText(this.nameLine, mirrored ? name : '');
     this.notice.visible = picture.notice !== null;
     if (picture.notice !== null) {
       const { line, retry } = picture.notice;

@@ -20,11 +20,16 @@ export function row(styleClass: string): St.BoxLayout {
 
 /** Text that takes as many lines as it needs. */
 export function paragraph(styleClass: string): St.Label {
-  const label = new St.Label({ style_class: styleClass, x_expand: true, y_align: Clutter.ActorAlign.CENTER });
+  const label = new St.Label({ style_class: styleClass, y_align: Clutter.ActorAlign.CENTER });
+  wrap(label);
+  return label;
+}
+
+export function wrap(label: St.Label): void {
+  label.x_expand = true;
   label.clutter_text.line_wrap = true;
   label.clutter_text.line_wrap_mode = Pango.WrapMode.WORD_CHAR;
   label.clutter_text.ellipsize = Pango.EllipsizeMode.NONE;
-  return label;
 }
 
 /** Shows a text, or nothing at all where it is empty. */

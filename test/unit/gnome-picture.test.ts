@@ -135,6 +135,14 @@ test('that holders could not be seen is said with the reason, and nobody is call
   );
 });
 
+test('rows say that it is used; what keeps it here is said in any case', () => {
+  expect(only({ holders: IN_USE }).line).toBe('');
+  const obstacles = [{ code: 'no-iommu', sentence: 'The IOMMU is off.' }];
+  expect(only({ holders: IN_USE, published: published([card({ obstacles })]) }).line).toBe(
+    'The IOMMU is off.',
+  );
+});
+
 describe('one row', () => {
   test('is busy from the click on, before the helper has answered', () => {
     const section = only({ holders: IN_USE, asked: [{ ...CLOSE, operation: '' }] });

@@ -76,6 +76,7 @@ function keyOf(holder: HolderPublished): string {
 /** `nvidia-persistenced` of `nvidia-persistenced.service`. */
 function plainName(holder: HolderPublished): string {
   const name = holder.ownerName === '' ? holder.process : holder.ownerName;
+  if (holder.essential && holder.process !== '') return printable(holder.process, 60);
   if (holder.ownerKind === 'app' || holder.ownerKind === 'process' || holder.ownerKind === 'session')
     return printable(holder.process === '' ? name : holder.process, 60);
   return printable(name.replace(/\.(service|scope)$/, ''), 60);

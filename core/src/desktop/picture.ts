@@ -145,6 +145,8 @@ export interface Section {
   readonly card: string;
   readonly name: string;
   readonly presentation: Presentation;
+  /** What the parts below do not say themselves, or empty. */
+  readonly line: string;
   readonly progress: Progress | null;
   readonly trouble: Trouble | null;
   /** Null where holders are of no interest (the card is away). */
@@ -403,6 +405,8 @@ function sectionOf(card: CardPublished, known: Known, translate?: Translate, loo
     card: card.id,
     name: printable(card.name, 60),
     presentation,
+    // Steps say more than a state, and rows more than a number; what keeps the card here is said in any case.
+    line: progress !== null || (groups.length > 0 && card.obstacles.length === 0) ? '' : presentation.line,
     progress,
     trouble: progress === null ? troubleOf(card, operation, groups, known, translate) : null,
     holders: atHome ? groups.map((group) => rowOf(group, card.id, operation, known, translate)) : null,
