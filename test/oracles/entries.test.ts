@@ -229,7 +229,9 @@ describe('what is launched', () => {
         expect(words.length, what).toBeGreaterThan(0);
         compared += 1;
         expectWrapped(words, asSource(always.launches[set] ?? [], 'always'), what);
-        expectWrapped(words, asSource(ours?.launches[set] ?? [], 'offer'), `${what}, offered`);
+        // KDE forgets the file's path, which %k stands for, when it starts an action.
+        if (id !== 'odd/codes')
+          expectWrapped(words, asSource(ours?.launches[set] ?? [], 'offer'), `${what}, offered`);
         source.actions.forEach((action, number) => {
           const theirs = [always, switcheroo].map((entry) => entry.actions[number]?.launches[set] ?? []);
           for (const made of theirs) expectWrapped(action.launches[set] ?? [], made, `${what}, ${action.id}`);
