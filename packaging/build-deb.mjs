@@ -15,6 +15,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { installTranslations, translatedPolicy } from '../build/po-install.mjs';
+import { stageGnomeExtension } from './gnome.mjs';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..');
 const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
@@ -70,6 +71,8 @@ const offer = '72-gpu-handoff-offer.rules';
 install(`kde-plasmoid/kickeractions/${offer}`, `usr/lib/udev/rules.d/${offer}`);
 for (const file of ['README.md', 'lift-session-limits.patch'])
   install(`packaging/switcheroo-control/${file}`, `usr/share/gpu-handoff/switcheroo-control/${file}`);
+
+stageGnomeExtension(join(root, 'dist'), stage);
 
 const command = join(root, 'dist/cli/main.js');
 for (const [shell, path] of [
