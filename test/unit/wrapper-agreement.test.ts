@@ -143,12 +143,7 @@ describe('wrapper and core choose the same card and environment', () => {
   test('on arbitrary machines with arbitrary configurations', async () => {
     await fc.assert(
       fc.asyncProperty(sketches, fc.boolean(), fc.nat(5), async (sketch, configured, wanted) => {
-        const tree = new Tree();
-        for (const fn of sketch.functions) {
-          tree.function(fn);
-          if (fn.driver !== undefined)
-            tree.link(`sys/bus/pci/drivers/${fn.driver}/${fn.address}`, `sys/bus/pci/devices/${fn.address}`);
-        }
+        const tree = treeOf(...sketch.functions);
         for (const file of sketch.files) tree.file(file.slice(1), '');
         const text = configured ? configText(sketch.config) : '';
         if (configured) tree.file('etc/gpu-handoff/config.toml', text);
@@ -166,11 +161,50 @@ describe('wrapper and core choose the same card and environment', () => {
   }, 120_000);
 });
 
+/** A tree with these functions, as the kernel shows them from both sides. */
+function treeOf(...functions: readonly FunctionSketch[]): Tree {
+  const tree = new Tree();
+  for (const fn of functions) {
+    tree.function(fn);
+    if (fn.driver !== undefined)
+      tree.link(`sys/bus/pci/drivers/${fn.driver}/${fn.address}`, `sys/bus/pci/devices/${fn.address}`);
+  }
+  return tree;
+}
+
+describe('machines on which a quick look proves nothing', () => {
+  const lit = { connectors: { 'DP-1': 'connected enabled' } };
+  const first: FunctionSketch = { address: '0000:00:01.0', vendor: 0x1002, driver: 'amdgpu', card: 0 };
+  const second: FunctionSketch = { address: '0000:01:00.0', vendor: 0x10de, driver: 'nvidia', card: 1 };
+  const other: FunctionSketch = { address: '0000:02:00.0', vendor: 0x1af4, driver: 'virtio-pci', card: 2 };
+
+  test.each([
+    ['a card of no known driver has the monitor', [first, second, { ...other, ...lit, bootVga: true }]],
+    [
+      'it has the monitor, though another was booted with',
+      [{ ...first, bootVga: true }, second, { ...other, ...lit }],
+    ],
+    ['it was booted with, and no monitor is lit', [second, { ...other, bootVga: true }]],
+    ['no driver has the card on the processor’s bus', [{ address: '0000:00:02.0', vendor: 0x8086 }, second]],
+  ])('%s', (_what, functions) => {
+    const { root } = treeOf(...functions);
+    const cards = cardsIn(root);
+    expect(got(root)).toEqual(expected(cards, cardForLaunch(cards), []));
+    expect(got(root)).toMatchObject({ away: false });
+  });
+
+  test('a virtual function of a card is no card', () => {
+    const tree = treeOf({ ...first, ...lit, bootVga: true }, { ...first, address: '0000:00:02.1' });
+    tree.link('sys/bus/pci/devices/0000:00:02.1/physfn', 'sys/bus/pci/devices/0000:00:01.0');
+    expect(cardForLaunch(cardsIn(tree.root))).toBeNull();
+    expect(got(tree.root)).toMatchObject({ away: true });
+  });
+});
+
 describe('the configuration as the wrapper reads it', () => {
   /** The text in the configuration's place on a machine with three cards. */
   function machineWith(text: string): string {
-    const tree = new Tree();
-    const functions: FunctionSketch[] = [
+    const tree = treeOf(
       {
         address: '0000:00:02.0',
         vendor: 0x8086,
@@ -181,11 +215,7 @@ describe('the configuration as the wrapper reads it', () => {
       },
       { address: '0000:01:00.0', vendor: 0x10de, driver: 'nvidia' },
       { address: '0000:04:00.0', vendor: 0x1002, driver: 'amdgpu' },
-    ];
-    for (const fn of functions) {
-      tree.function(fn);
-      tree.link(`sys/bus/pci/drivers/${fn.driver}/${fn.address}`, `sys/bus/pci/devices/${fn.address}`);
-    }
+    );
     const path = tree.path('etc/gpu-handoff/config.toml');
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(path, text);
