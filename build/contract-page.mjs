@@ -2,12 +2,12 @@
 import { join } from 'node:path';
 import { build } from 'esbuild';
 
-/** Returns the text of docs/dbus.md, made from core/src/contract.ts and core/src/errors.ts. */
+/** Returns the text of docs/dbus.md, made from core/src/contract.ts, session-contract.ts and errors.ts. */
 export async function contractPage(root) {
   const result = await build({
     stdin: {
       contents:
-        "export * from './contract.js'; export * from './errors.js'; export { WORDS } from './words.js';",
+        "export * from './contract.js'; export * from './errors.js'; export * from './session-contract.js'; export { WORDS } from './words.js';",
       resolveDir: join(root, 'core/src'),
       loader: 'ts',
     },
@@ -19,12 +19,13 @@ export async function contractPage(root) {
   const source = Buffer.from(result.outputFiles[0].contents).toString('base64');
   const core = await import(`data:text/javascript;base64,${source}`);
   const { MANAGER, METHODS, PROPERTIES, POWERS, FAILURES, ERROR_PREFIX, WORDS, polkitAction } = core;
+  const { SESSION, SESSION_METHODS, SESSION_PROPERTIES } = core;
   const types = (list) => list.map((one) => `\`${one.name}\` ${one.type}`).join(', ') || '–';
   const lines = [
     '# The D-Bus interface',
     '',
-    'Made from `core/src/contract.ts` by `npm run docs`; a test compares it with the code, and another the code with the live',
-    'service.',
+    'Made from `core/src/contract.ts` and `core/src/session-contract.ts` by `npm run docs`; a test compares it with the code, and',
+    'others the code with the live services.',
     '',
     `Bus: ${MANAGER.bus}. Name: \`${MANAGER.name}\`. Object: \`${MANAGER.path}\`. Interface: \`${MANAGER.interface}\`.`,
     'The helper is started by the first call and leaves when nobody has used it for a while and no guest has a card.',
@@ -39,6 +40,25 @@ export async function contractPage(root) {
     lines.push(`- **${name}** (${spec.type}): ${spec.doc}`);
   lines.push('', '## Powers', '', '| polkit action | who has it may |', '|---|---|');
   for (const power of POWERS) lines.push(`| \`${polkitAction(power)}\` | ${WORDS[`power.${power}`]} |`);
+  lines.push(
+    '',
+    '## The per-user service',
+    '',
+    `Bus: ${SESSION.bus}. Name: \`${SESSION.name}\`. Object: \`${SESSION.path}\`. Interface: \`${SESSION.interface}\`.`,
+    'It is started by the first call and leaves after a minute without one, unless a caller of ListApps asked it to stay. Who',
+    'keeps its answers asks anew after `Revision` has changed or the name has left the bus.',
+    '',
+  );
+  for (const [name, spec] of Object.entries(SESSION_METHODS))
+    lines.push(`### ${name}`, '', `In: ${types(spec.in)}. Out: ${types(spec.out)}.`, '', spec.doc, '');
+  lines.push(
+    '### Its properties',
+    '',
+    'All are for reading; a change of `Revision` is signalled with its value.',
+    '',
+  );
+  for (const [name, spec] of Object.entries(SESSION_PROPERTIES))
+    lines.push(`- **${name}** (${spec.type}): ${spec.doc}`);
   lines.push(
     '',
     '## Errors',

@@ -13,6 +13,7 @@ function branch(tree: Tree, command: TreeCommand): string {
   const lines = [`options='${flags([...command.options, ...tree.options])}'`];
   if (words !== '') lines.push(`words='${words}'`);
   if (isDynamic(kinds)) lines.push('ask=yes');
+  if (kinds.includes('file')) lines.push('files=yes');
   return `    ${command.name})\n${lines.map((line) => `      ${line}\n`).join('')}      ;;`;
 }
 
@@ -21,7 +22,7 @@ export function bashScript(tree: Tree): string {
   const fn = `_${name.replace(/-/g, '_')}`;
   return `# bash completion for ${name}. Written by “${name} completion bash”.
 ${fn}() {
-  local current=\${COMP_WORDS[COMP_CWORD]} command= options= words= ask= i
+  local current=\${COMP_WORDS[COMP_CWORD]} command= options= words= ask= files= i
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     case \${COMP_WORDS[i]} in
@@ -47,6 +48,10 @@ ${tree.commands.map((command) => branch(tree, command)).join('\n')}
   elif [[ -n $ask ]]; then
     # It is given the line itself, since bash takes words apart at colons and does not undo quotes.
     mapfile -t COMPREPLY < <("$1" __complete bash "\${COMP_LINE:0:COMP_POINT}" "$COMP_WORDBREAKS" 2> /dev/null)
+  fi
+  if [[ -n $files && $current != -* && \${#COMPREPLY[@]} -eq 0 ]]; then
+    compopt -o filenames 2> /dev/null
+    mapfile -t COMPREPLY < <(compgen -f -- "$current")
   fi
 }
 complete -F ${fn} ${name}

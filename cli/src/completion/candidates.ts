@@ -102,6 +102,35 @@ async function ask(sources: Sources, kinds: readonly ArgumentKind[], first: stri
   return lists.flat().filter((one) => isTypable(one.value));
 }
 
+const ACTS: readonly (readonly [string, string])[] = [
+  ['set', 'choose for an app'],
+  ['sync', 'make entries follow'],
+  ['undo', 'give back what was there'],
+];
+const CHOICES: readonly (readonly [string, string])[] = [
+  ['always', 'on the dGPU'],
+  ['offer', 'an action in its menu'],
+  ['never', 'not on the dGPU'],
+  ['untouched', 'as it was'],
+];
+
+/** Of apps, for which the helper is not asked; null for every other kind. `first`: what is done with the app. */
+async function ofApps(
+  context: Context,
+  kinds: readonly ArgumentKind[],
+  first: string,
+): Promise<Candidate[] | null> {
+  const fixed = (list: typeof ACTS): Candidate[] =>
+    list.map(([value, description]) => ({ value, description, other: false }));
+  if (kinds.includes('apps-act')) return fixed(ACTS);
+  if (kinds.includes('choice')) return first === 'set' ? fixed(CHOICES) : [];
+  if (!kinds.includes('app')) return null;
+  if (first === 'sync') return [];
+  const { appCandidates } = await import('../commands/apps.js');
+  const apps = await appCandidates(context);
+  return apps.map(({ id, name }) => ({ value: id, description: name, other: false }));
+}
+
 /** What can stand for an argument of these kinds. `first` is the command's first argument. Never rejects. */
 export async function candidates(
   context: Context,
@@ -109,6 +138,8 @@ export async function candidates(
   first: string,
 ): Promise<Candidate[]> {
   try {
+    const apps = await ofApps(context, kinds, first);
+    if (apps !== null) return apps.filter((one) => isTypable(one.value));
     const answer = await withHelperOrNull(context, (client) => ask(helperSources(client), kinds, first));
     return answer ?? (await ask(await ownSources(context), kinds, first));
   } catch {

@@ -18,6 +18,10 @@ function branch(tree: Tree, command: TreeCommand): string[] {
       ? `'(__gpu_handoff_ask ${one.kinds.join(',')})'`
       : quoted(words.join(' '));
     const more = one.variadic ? ' more' : '';
+    if (one.kinds.includes('file')) {
+      lines.push(`complete -c ${tree.name} -n '__gpu_handoff_in ${command.name} ${place}${more}' -F`);
+      return;
+    }
     lines.push(`complete -c ${tree.name} -n '__gpu_handoff_in ${command.name} ${place}${more}' -a ${values}`);
   });
   return lines;

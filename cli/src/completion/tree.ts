@@ -2,7 +2,16 @@
 import type { Command } from 'commander';
 
 /** What an argument names; null where the completion knows nothing about it. */
-export type ArgumentKind = 'vm' | 'card' | 'holder' | 'shell' | 'command';
+export type ArgumentKind =
+  | 'vm'
+  | 'card'
+  | 'holder'
+  | 'shell'
+  | 'command'
+  | 'apps-act'
+  | 'app'
+  | 'choice'
+  | 'file';
 
 export interface TreeOption {
   readonly long: string;
@@ -40,6 +49,10 @@ const KINDS: Readonly<Record<string, ArgumentKind>> = {
   HOLDER: 'holder',
   SHELL: 'shell',
   command: 'command',
+  DO: 'apps-act',
+  APP: 'app',
+  CHOICE: 'choice',
+  FILE: 'file',
 };
 
 function optionsOf(command: Command): TreeOption[] {
@@ -61,7 +74,7 @@ function argsOf(command: Command): TreeArgument[] {
     // Where the first of two kinds may be left out, its place may hold the second.
     const next = args[i + 1];
     const nextKind = next === undefined ? undefined : KINDS[next.name()];
-    if (!argument.required && nextKind !== undefined) kinds.push(nextKind);
+    if (!argument.required && kind === 'card' && nextKind !== undefined) kinds.push(nextKind);
     return { kinds, variadic: argument.variadic };
   });
 }
@@ -112,7 +125,10 @@ export function staticWords(tree: Tree, kinds: readonly ArgumentKind[]): readonl
   return kinds.includes('command') ? tree.commands.map((command) => command.name) : [];
 }
 
+/** What depends on the machine, or on the words before it. */
+const DYNAMIC: readonly ArgumentKind[] = ['vm', 'card', 'holder', 'apps-act', 'app', 'choice'];
+
 /** Whether an argument's values have to be asked for. */
 export function isDynamic(kinds: readonly ArgumentKind[]): boolean {
-  return kinds.some((kind) => kind === 'vm' || kind === 'card' || kind === 'holder');
+  return kinds.some((kind) => DYNAMIC.includes(kind));
 }

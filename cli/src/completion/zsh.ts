@@ -27,6 +27,10 @@ const TITLES: Readonly<Record<ArgumentKind, string>> = {
   holder: 'holder',
   shell: 'shell',
   command: 'command',
+  'apps-act': 'what to do',
+  app: 'app',
+  choice: 'choice',
+  file: 'file',
 };
 
 function argument(tree: Tree, one: TreeArgument, place: number): string {
@@ -36,7 +40,9 @@ function argument(tree: Tree, one: TreeArgument, place: number): string {
     ? `_gpu_handoff_ask ${one.kinds.join(',')}`
     : words.length > 0
       ? `(${words.join(' ')})`
-      : '';
+      : one.kinds.includes('file')
+        ? '_files'
+        : '';
   return quoted(`${one.variadic ? '*' : place + 1}:${title}:${action}`);
 }
 
