@@ -82,14 +82,18 @@ export function isAsWritten(bytes: Bytes, digest: Digest): boolean {
 }
 
 /**
- * The source's bytes again, out of the override alone. Exact where `isAsWritten`; of an edited one it gives null, or
- * bytes whose digest is not the source's.
+ * The source's bytes again, out of the override alone. Exact where `isAsWritten`; of one that was edited outside our
+ * keys it gives null, or bytes that are not the source's, as their digest shows.
  */
 export function undoEntry(bytes: Bytes): Bytes | null {
   if (bytes.indexOf(PREFIX) < 0) return null;
-  const line = ourLine(linesOf(bytes), 'Undo');
-  if (line === null) return null;
-  const back = takeBack(bytes, rawValue(bytes, line));
-  const fits = back !== null && back.holder.start <= line.start && line.end <= back.holder.end;
-  return fits ? back.source : null;
+  const lines = linesOf(bytes);
+  const [undo, digest] = [ourLine(lines, 'Undo'), ourLine(lines, 'Digest')];
+  if (undo === null || digest === null) return null;
+  const back = takeBack(bytes, rawValue(bytes, undo));
+  if (back === null) return null;
+  // The digest is the last of our lines. Lines that follow an unfinished one are not finished either.
+  const { start, end, at } = back.holder;
+  const finished = at === 0 || back.source.charAt(at - 1) === '\n';
+  return start <= undo.start && end === (finished ? digest.next : digest.end) ? back.source : null;
 }
