@@ -53,6 +53,21 @@ function modules(from, sources, to) {
   }
 }
 
+/** tsc also makes modules of what is imported for its types alone; those go. */
+function removeUnused(folder) {
+  const used = new Set();
+  const visit = (name) => {
+    if (used.has(name)) return;
+    used.add(name);
+    const text = readFileSync(join(folder, name), 'utf8');
+    for (const [, from] of text.matchAll(/from '(\.[^']+)'/g)) visit(join(dirname(name), from));
+  };
+  visit('extension.js');
+  visit('prefs.js');
+  for (const name of readdirSync(folder, { recursive: true }))
+    if (name.endsWith('.js') && !used.has(name)) rmSync(join(folder, name));
+}
+
 /** Laid out as the sources are: tsc puts what was broken into lines on one. */
 function layOut(folder) {
   const files = readdirSync(folder, { recursive: true })
@@ -86,6 +101,7 @@ export function buildGnomeExtension(out, version) {
   );
   modules(join(compiled, 'gnome-extension'), source, folder);
   modules(join(compiled, 'core/src'), join(root, 'core/src'), join(folder, 'core'));
+  removeUnused(folder);
   layOut(folder);
   rmSync(compiled, { recursive: true, force: true });
   writeFileSync(

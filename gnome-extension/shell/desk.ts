@@ -50,7 +50,7 @@ export class Desk {
     this.syncTile();
     // An app that came or went may hold a card, or hold it no more.
     this.appsId = Shell.AppSystem.get_default().connect('app-state-changed', () => {
-      this.model.askAllHolders();
+      this.model.appsChanged();
     });
   }
 

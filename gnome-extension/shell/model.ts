@@ -33,6 +33,8 @@ export interface View {
   update(picture: Picture): void;
 }
 
+const LATER_SECONDS = 3;
+
 export class Model {
   readonly translate: Translate;
   picture: Picture;
@@ -49,6 +51,8 @@ export class Model {
   /** Operations that were seen published. */
   private readonly seen = new Set<string>();
   private menus = 0;
+  /** The one look that follows when an app has ended. */
+  private later = 0;
 
   constructor(translate: Translate, tellNews: (news: News) => void) {
     this.translate = translate;
@@ -65,6 +69,8 @@ export class Model {
 
   destroy(): void {
     this.views.clear();
+    if (this.later !== 0) GLib.source_remove(this.later);
+    this.later = 0;
     this.cancellable.cancel();
     this.helper.destroy();
   }
@@ -96,8 +102,18 @@ export class Model {
     this.helper.retry();
   }
 
-  /** Apps came or went, so that other ones may hold a card. */
-  askAllHolders(): void {
+  /** Apps came or went, so that other ones may hold a card; one that goes lets go of it a little later. */
+  appsChanged(): void {
+    this.askAllHolders();
+    if (this.later !== 0 || Object.keys(this.known.holders).length === 0) return;
+    this.later = GLib.timeout_add_seconds(GLib.PRIORITY_DEFAULT, LATER_SECONDS, () => {
+      this.later = 0;
+      this.askAllHolders();
+      return GLib.SOURCE_REMOVE;
+    });
+  }
+
+  private askAllHolders(): void {
     for (const card of this.known.published?.cards ?? [])
       if (card.role === 'dgpu' && card.state === 'host' && (!card.asleep || this.menus > 0))
         this.askHolders(card.id);
@@ -217,8 +233,13 @@ export class Model {
     const { before } = this;
     this.before = published;
     const began = this.known.published === null;
+    const wasAsleep = (id: string): boolean =>
+      before?.cards.some((card) => card.id === id && card.asleep) === true;
+    // A card that fell asleep is held by others than before, if by anybody.
     const atHome = (id: string): boolean =>
-      published.cards.some((card) => card.id === id && card.state === 'host');
+      published.cards.some(
+        (card) => card.id === id && card.state === 'host' && (!card.asleep || wasAsleep(id)),
+      );
     const holders: Record<string, HoldersPublished> = {};
     for (const [id, report] of Object.entries(this.known.holders)) if (atHome(id)) holders[id] = report;
     this.change({ link, why: '', published, holders });

@@ -27,6 +27,8 @@ export class Notifications {
   private readonly acts: NewsActs;
   /** Made with the first message; the shell ends it with the last. */
   private source: MessageTray.Source | null = null;
+  /** Answers may come when nobody is there any more to hear them. */
+  private ended = false;
 
   constructor(settings: Gio.Settings, icons: Icons, translate: Translate, acts: NewsActs) {
     this.settings = settings;
@@ -36,12 +38,13 @@ export class Notifications {
   }
 
   destroy(): void {
+    this.ended = true;
     this.source?.destroy(MessageTray.NotificationDestroyedReason.EXPIRED);
     this.source = null;
   }
 
   tell(news: News): void {
-    if (!this.settings.get_boolean(`notify-${news.kind}`)) return;
+    if (this.ended || !this.settings.get_boolean(`notify-${news.kind}`)) return;
     const bad = news.kind === 'failed' || news.kind === 'held';
     const notification = this.post(GLANCES[news.kind], news.title, news.body, bad);
     if (news.act === 'show') notification.addAction(news.actLabel, () => this.acts.show());
@@ -53,6 +56,7 @@ export class Notifications {
 
   /** About what the user asked for a moment ago, so it is always told. */
   answer(title: string, body: string): void {
+    if (this.ended) return;
     const notification = this.post('unavailable', title, body, false);
     this.source?.addNotification(notification);
   }
