@@ -11,6 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
+import fc from 'fast-check';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createWorkstation } from '../../core/src/linux/simulated/create.js';
 import { type Tree, workstation } from './support-tree.js';
@@ -123,6 +124,32 @@ describe.each(SHELLS)('in %s', (name, shell) => {
       { env: { PATH: '/usr/bin:/bin' } },
     );
     expect([...bytes.stdout]).toEqual([0x61, 0xff, 0xfe, 0x01, 0x7c]);
+  });
+
+  test('arbitrary arguments and variables come byte for byte, at home and away', () => {
+    const text = fc.string({ unit: 'binary' }).map((one) => one.replace(/\0|[\ud800-\udfff]/g, '_'));
+    const name = fc
+      .stringMatching(/^[A-Za-z_][A-Za-z0-9_]{3,12}$/)
+      .filter((one) => !/^(gpuh_|BASH|LC_|ENV)/.test(one));
+    const wrappers = [home, wrapperFor(away())];
+    fc.assert(
+      fc.property(
+        fc.array(text, { maxLength: 20 }),
+        fc.dictionary(name, text),
+        fc.constantFrom(...wrappers),
+        (words, variables, wrapper) => {
+          const env = { ...variables, PATH: '/usr/bin:/bin' };
+          const given = start(wrapper, ['printf', '%s\\0', ...words], { env });
+          expect(given.stdout).toBe(words.length === 0 ? '\0' : words.map((word) => `${word}\0`).join(''));
+          const got = environmentOf(start(wrapper, ['env', '-0'], { env }).stdout);
+          expect(got).toMatchObject(
+            Object.fromEntries(Object.entries(variables).filter(([one]) => one in got)),
+          );
+          expect(Object.keys(variables).filter((one) => !(one in got))).toEqual([]);
+        },
+      ),
+      { numRuns: 40 },
+    );
   });
 
   test.each([
