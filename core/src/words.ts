@@ -262,6 +262,7 @@ export const WORDS = {
 
   // Desktops: what is shown
   'desk.title': 'Graphics',
+  'desk.cards': ['{count} graphics card', '{count} graphics cards'],
   'desk.named': '{name}: {what}',
   'desk.asking': 'One moment',
   'desk.asking.line': 'Asking the helper about the graphics cards.',

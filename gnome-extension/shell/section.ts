@@ -136,9 +136,7 @@ export class SectionView extends St.BoxLayout {
   private showHolders(section: Section): void {
     const holders = section.holders ?? [];
     this.holdersHeading.visible = holders.length > 0;
-    // That nobody uses it is said by the absence of a list.
-    const unsaid = holders.length === 0 && section.presentation.glance === 'asleep';
-    setText(this.holdersLine, unsaid ? '' : section.holdersLine);
+    setText(this.holdersLine, section.holdersLine);
     const gone = new Set(this.rows.keys());
     holders.forEach((holder, index) => {
       let view = this.rows.get(holder.key);

@@ -114,12 +114,11 @@ export class Tile extends QuickMenuToggle implements View {
   }
 
   private draw(picture: Picture): void {
-    const [only] = picture.sections;
-    const alone = picture.sections.length === 1 && only !== undefined;
+    const alone = picture.sections.length === 1;
     const icon = this.icons.of(picture.glance);
     // What is with it is what people look for; names of cards are long.
     const title = picture.notice?.title ?? (alone ? picture.label : picture.title);
-    const name = alone ? only.name : '';
+    const name = picture.subtitle;
     // From right to left the shell puts the second line of a header beside the first, where both are cut.
     const mirrored = this.menu.actor.text_direction === Clutter.TextDirection.RTL;
     this.menu.setHeader(icon, title, mirrored ? '' : name);

@@ -135,6 +135,19 @@ test('that holders could not be seen is said with the reason, and nobody is call
   );
 });
 
+test('what only serves the driver is no use of the card, and not shown while it sleeps', () => {
+  const service = holder({
+    'owner-kind': 'service',
+    'owner-name': 'nvidia-powerd.service',
+    'stops-by-itself': true,
+  });
+  const holders = { [CARD]: held(service) };
+  expect(only({ holders }).presentation.glance).toBe('host');
+  expect(only({ holders }).holders).toHaveLength(1);
+  const asleep = published([card({ asleep: true })]);
+  expect(only({ holders, published: asleep })).toMatchObject({ holders: [], holdersLine: '' });
+});
+
 test('rows say that it is used; what keeps it here is said in any case', () => {
   expect(only({ holders: IN_USE }).line).toBe('');
   const obstacles = [{ code: 'no-iommu', sentence: 'The IOMMU is off.' }];

@@ -169,6 +169,8 @@ export interface Picture {
   /** A word or two. */
   readonly label: string;
   readonly title: string;
+  /** How many cards there are, where there are several, or the name of the only one. */
+  readonly subtitle: string;
   /** Which card and what is with it, for a screen reader. */
   readonly spoken: string;
   /** Nothing to say: every card is at home, and nobody waits for one. */
@@ -385,8 +387,11 @@ function sectionOf(card: CardPublished, known: Known, translate?: Translate, loo
   const operation = known.published?.operation ?? null;
   const atHome = card.state === 'host';
   const report = known.holders[card.id];
-  const groups = atHome && report !== undefined ? groupHolders(report, known.me, translate, look) : [];
-  const presentation = presentationOf(card, groups.length, translate);
+  const all = atHome && report !== undefined ? groupHolders(report, known.me, translate, look) : [];
+  // What serves the driver and gives way by itself is no use of the card; of one that sleeps it is not worth a word.
+  const users = all.filter((group) => !group.stopsByItself);
+  const groups = card.asleep ? users : all;
+  const presentation = presentationOf(card, users.length, translate);
   const running = operation !== null && operation.state === 'running';
   const progress =
     running && concerns(operation, card.id) && !isOfRow(operation, known.asked)
@@ -406,11 +411,15 @@ function sectionOf(card: CardPublished, known: Known, translate?: Translate, loo
     name: printable(card.name, 60),
     presentation,
     // Steps say more than a state, and rows more than a number; what keeps the card here is said in any case.
-    line: progress !== null || (groups.length > 0 && card.obstacles.length === 0) ? '' : presentation.line,
+    line:
+      progress !== null || (presentation.glance === 'held' && card.obstacles.length === 0)
+        ? ''
+        : presentation.line,
     progress,
     trouble: progress === null ? troubleOf(card, operation, groups, known, translate) : null,
     holders: atHome ? groups.map((group) => rowOf(group, card.id, operation, known, translate)) : null,
-    holdersLine: atHome ? holdersLineOf(card, known, translate) : '',
+    // One that sleeps says so, and that is enough where nobody uses it.
+    holdersLine: atHome && (!card.asleep || users.length > 0) ? holdersLineOf(card, known, translate) : '',
     destinations,
     destinationsLine:
       known.machinesWhy !== '' && mayLeave
@@ -437,6 +446,7 @@ function withoutSections(
     tone: quiet ? 'calm' : 'warning',
     label,
     title,
+    subtitle: '',
     spoken: say(sentence('desk.named', { name: title, what: label }), translate),
     quiet,
     notice: { title: label, line, retry },
@@ -495,6 +505,8 @@ export function pictureOf(known: Known, translate?: Translate, look?: AppLook): 
     tone,
     label,
     title,
+    subtitle:
+      cards.length === 1 ? loudest.name : say(sentence('desk.cards', { count: cards.length }), translate),
     spoken: say(sentence('desk.named', { name: loudest.name, what: label }), translate),
     quiet: sections.every(
       (one) => QUIET.indexOf(one.presentation.glance) >= 0 && one.progress === null && one.trouble === null,
