@@ -46,6 +46,7 @@ function sizeOf(path) {
 rmSync(stage, { recursive: true, force: true });
 install('dist/helper', 'usr/lib/gpu-handoff/helper');
 install('dist/cli', 'usr/lib/gpu-handoff/cli');
+install('dist/session', 'usr/lib/gpu-handoff/session');
 write(
   'usr/lib/gpu-handoff/package.json',
   `${JSON.stringify({ name: 'gpu-handoff', version, type: 'module' })}\n`,
@@ -64,6 +65,23 @@ const name = 'io.github.gpuhandoff.Manager1';
 install(`polkit/data/${name}.conf`, `usr/share/dbus-1/system.d/${name}.conf`);
 install(`polkit/data/${name}.service`, `usr/share/dbus-1/system-services/${name}.service`);
 install('polkit/hook/gpu-handoff', 'etc/libvirt/hooks/qemu.d/gpu-handoff', 0o755);
+
+const session = 'io.github.gpuhandoff.Session1.service';
+install('cli/data/gpu-handoff-session', 'usr/libexec/gpu-handoff-session', 0o755);
+install('cli/data/gpu-handoff-release', 'usr/lib/gpu-handoff/release', 0o755);
+install(`cli/data/${session}`, `usr/share/dbus-1/services/${session}`);
+const userUnits = 'usr/lib/systemd/user';
+for (const unit of ['gpu-handoff-session.service', 'gpu-handoff-apps.service', 'gpu-handoff-apps.path'])
+  install(`cli/data/${unit}`, `${userUnits}/${unit}`);
+// At each login, for every user; who does not want it masks the unit. Which desktop it is, is only known when that begins.
+for (const [target, unit] of [
+  ['default.target', 'gpu-handoff-apps.path'],
+  ['default.target', 'gpu-handoff-apps.service'],
+  ['graphical-session.target', 'gpu-handoff-apps.service'],
+]) {
+  mkdirSync(join(stage, userUnits, `${target}.wants`), { recursive: true });
+  symlinkSync(`../${unit}`, join(stage, userUnits, `${target}.wants`, unit));
+}
 
 install('dist/kickeractions/gpu-handoff.desktop', 'usr/share/plasma/kickeractions/gpu-handoff.desktop');
 install('kde-plasmoid/kickeractions/gpu-handoff-offer', 'usr/libexec/gpu-handoff-offer', 0o755);
