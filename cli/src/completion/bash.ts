@@ -14,6 +14,7 @@ function branch(tree: Tree, command: TreeCommand): string {
   if (words !== '') lines.push(`words='${words}'`);
   if (isDynamic(kinds)) lines.push('ask=yes');
   if (kinds.includes('file')) lines.push('files=yes');
+  if (kinds.includes('program')) lines.push('program=yes');
   return `    ${command.name})\n${lines.map((line) => `      ${line}\n`).join('')}      ;;`;
 }
 
@@ -22,7 +23,7 @@ export function bashScript(tree: Tree): string {
   const fn = `_${name.replace(/-/g, '_')}`;
   return `# bash completion for ${name}. Written by “${name} completion bash”.
 ${fn}() {
-  local current=\${COMP_WORDS[COMP_CWORD]} command= options= words= ask= files= i
+  local current=\${COMP_WORDS[COMP_CWORD]} command= options= words= ask= files= program= i
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     case \${COMP_WORDS[i]} in
@@ -41,6 +42,21 @@ ${fn}() {
       ;;
 ${tree.commands.map((command) => branch(tree, command)).join('\n')}
   esac
+  if [[ -n $program ]]; then
+    for ((i++; i < COMP_CWORD; i++)); do
+      case \${COMP_WORDS[i]} in
+        --card) i=$((i + 1)) ;;
+        --) i=$((i + 1)) && break ;;
+        -*) ;;
+        *) break ;;
+      esac
+    done
+    if ((i < COMP_CWORD)) && declare -F _command_offset > /dev/null; then
+      _command_offset "$i"
+      return
+    fi
+    [[ $current == -* ]] || mapfile -t COMPREPLY < <(compgen -c -- "$current")
+  fi
   if [[ $current == -* ]]; then
     mapfile -t COMPREPLY < <(compgen -W "$options" -- "$current")
   elif [[ -n $words ]]; then
@@ -49,7 +65,7 @@ ${tree.commands.map((command) => branch(tree, command)).join('\n')}
     # It is given the line itself, since bash takes words apart at colons and does not undo quotes.
     mapfile -t COMPREPLY < <("$1" __complete bash "\${COMP_LINE:0:COMP_POINT}" "$COMP_WORDBREAKS" 2> /dev/null)
   fi
-  if [[ -n $files && $current != -* && \${#COMPREPLY[@]} -eq 0 ]]; then
+  if [[ -n $files$program && $current != -* && \${#COMPREPLY[@]} -eq 0 ]]; then
     compopt -o filenames 2> /dev/null
     mapfile -t COMPREPLY < <(compgen -f -- "$current")
   fi

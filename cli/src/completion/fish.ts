@@ -18,6 +18,11 @@ function branch(tree: Tree, command: TreeCommand): string[] {
       ? `'(__gpu_handoff_ask ${one.kinds.join(',')})'`
       : quoted(words.join(' '));
     const more = one.variadic ? ' more' : '';
+    if (one.kinds.includes('program')) {
+      const rest = "'(__fish_complete_subcommand --fcs-skip=2)'";
+      lines.push(`complete -c ${tree.name} -n '__gpu_handoff_in ${command.name}' -x -a ${rest}`);
+      return;
+    }
     if (one.kinds.includes('file')) {
       lines.push(`complete -c ${tree.name} -n '__gpu_handoff_in ${command.name} ${place}${more}' -F`);
       return;

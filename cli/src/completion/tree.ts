@@ -11,7 +11,9 @@ export type ArgumentKind =
   | 'apps-act'
   | 'app'
   | 'choice'
-  | 'file';
+  | 'file'
+  // The first word of another command line, which is completed as such.
+  | 'program';
 
 export interface TreeOption {
   readonly long: string;
@@ -53,6 +55,7 @@ const KINDS: Readonly<Record<string, ArgumentKind>> = {
   APP: 'app',
   CHOICE: 'choice',
   FILE: 'file',
+  PROGRAM: 'program',
 };
 
 function optionsOf(command: Command): TreeOption[] {

@@ -31,9 +31,11 @@ const TITLES: Readonly<Record<ArgumentKind, string>> = {
   app: 'app',
   choice: 'choice',
   file: 'file',
+  program: 'program',
 };
 
 function argument(tree: Tree, one: TreeArgument, place: number): string {
+  if (one.kinds.includes('program')) return "'(-)1:program: _command_names -e' '*::argument: _normal'";
   const title = one.kinds.map((kind) => TITLES[kind]).join(' or ') || 'argument';
   const words = staticWords(tree, one.kinds);
   const action = isDynamic(one.kinds)
