@@ -63,6 +63,8 @@ describe('the words', () => {
       'desk.step.',
       'desk.failed.',
       'special.',
+      'start.exec-',
+      'prefs.indicator.',
       'prefs.role.',
       'prefs.entry.',
     ];
