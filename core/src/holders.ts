@@ -159,7 +159,8 @@ function unescapeUnit(name: string): string {
   });
 }
 
-const APP_SCOPE = /^app-(?:(?:gnome|kde|dbus|flatpak|niri|sway|Hyprland)-)?(.+?)-[0-9a-f]+\.scope$/;
+const APP_SCOPE =
+  /^app-(?:(?:gnome|kde|gpuhandoff|dbus|flatpak|niri|sway|Hyprland)-)?(.+?)-[0-9a-f]+\.scope$/;
 const APP_SERVICE = /^app-(?:(?:gnome|kde|flatpak)-)?(.+?)(?:@[^@]*)?\.service$/;
 /** Started by the bus on behalf of an app: `dbus-:1.2-org.gnome.Nautilus@0.service`. */
 const BUS_SERVICE = /^dbus-:[0-9.]+-(.+?)@[^@]*\.service$/;

@@ -52,6 +52,7 @@ benchStatus();
 run('Wrapper: starting an app, beside switcherooctl on a real bus', 'npx', [
   ...['vitest', 'run', '--config', 'test/bench/wrapper/vitest.config.ts'],
 ]);
+run('Launch entries: a sync of 2 000 apps', process.execPath, [join(here, 'launch-sync.mjs')]);
 if (!process.argv.includes('--no-vm'))
   for (const args of [
     ['npm', 'run', '--silent', 'package'],

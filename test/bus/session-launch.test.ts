@@ -1,6 +1,7 @@
 /** Starting apps through the per-user service: which program, which words, which environment, on which GPU. */
 import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import dbus from 'dbus-next';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { refusal } from './support-helper.js';
 import {
@@ -55,6 +56,7 @@ beforeAll(async () => {
       [`${APPLICATIONS}/plain.desktop`]: entry('waiting'),
       [`${APPLICATIONS}/files.desktop`]: entry('hold --open %F "a b" %% %c', 'Files', 'Path=/usr\n'),
       [`${APPLICATIONS}/one.desktop`]: entry('hold %u', 'One'),
+      [`${APPLICATIONS}/one-word.App.desktop`]: entry('waiting', 'One'),
       [`${APPLICATIONS}/action.desktop`]: entry('waiting', 'Action', ACTIONS),
       [`${APPLICATIONS}/env.desktop`]: entry('env COLOUR=red waiting', 'Env'),
       [`${APPLICATIONS}/away.desktop`]: entry('not-installed'),
@@ -229,6 +231,50 @@ describe('startup notification', () => {
       XDG_ACTIVATION_TOKEN: 'token-1',
       DESKTOP_STARTUP_ID: 'token-1',
     });
+  });
+});
+
+describe('where systemd manages the session', () => {
+  const MANAGER = 'org.freedesktop.systemd1.Manager';
+
+  it('an app has the environment that the manager has now, and a scope of its own named after it', async () => {
+    const scopes: unknown[][] = [];
+    const manager = (await session.caller()).client;
+    manager.addMethodHandler((message: dbus.Message) => {
+      const answer = (signature: string, body: unknown[]): boolean => {
+        const parts = { type: dbus.MessageType.METHOD_RETURN, replySerial: message.serial };
+        const reply = { ...parts, destination: message.sender, signature, body };
+        manager.send(new dbus.Message(reply as unknown as ConstructorParameters<typeof dbus.Message>[0]));
+        return true;
+      };
+      if (message.interface === MANAGER && message.member === 'StartTransientUnit') {
+        scopes.push(message.body);
+        return answer('o', ['/org/freedesktop/systemd1/job/1']);
+      }
+      if (message.member === 'Get' && message.body[1] === 'Environment')
+        return answer('v', [new dbus.Variant('as', ['WAYLAND_DISPLAY=wayland-7', 'PATH=/usr/bin:/bin'])]);
+      return false;
+    });
+    await manager.requestName('org.freedesktop.systemd1', dbus.NameFlag.DO_NOT_QUEUE);
+    try {
+      const { pid } = await launch('one-word.App.desktop', { on: 'igpu' });
+      await argv(pid, 'sleep');
+      const env = await session.environOf(pid);
+      expect(env).toMatchObject({ WAYLAND_DISPLAY: 'wayland-7' });
+      expect(env).not.toHaveProperty('OF_SESSION');
+      expect(scopes).toHaveLength(1);
+      const [name, mode, properties] = scopes[0] as [string, string, [string, dbus.Variant][]];
+      expect(name).toBe(`app-gpuhandoff-one\\x2dword.App-${pid}.scope`);
+      expect(mode).toBe('fail');
+      expect(Object.fromEntries(properties.map(([key, value]) => [key, value.value]))).toEqual({
+        PIDs: [pid],
+        Slice: 'app.slice',
+        Description: 'One',
+        CollectMode: 'inactive-or-failed',
+      });
+    } finally {
+      await manager.releaseName('org.freedesktop.systemd1');
+    }
   });
 });
 
