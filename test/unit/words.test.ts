@@ -67,6 +67,7 @@ describe('the words', () => {
       'prefs.indicator.',
       'prefs.role.',
       'prefs.entry.',
+      'prefs.indicator.',
     ];
     const unused = KEYS.filter(
       (key) => !sources.includes(`'${key}'`) && !built.some((prefix) => key.startsWith(prefix)),
