@@ -4,7 +4,7 @@ import Gtk from 'gi://Gtk';
 import { say, sentence } from '../../core/src/words.js';
 import { cardRows, type Dict, dictsOf, machineRows } from './model.js';
 import { reasonOf } from './service.js';
-import { helperPage, missingPage, plainRow, type Room, RowGroup, word } from './widgets.js';
+import { helperPage, missingPage, ownIcon, plainRow, type Room, RowGroup, word } from './widgets.js';
 
 export class MachinesPage {
   readonly page: Adw.PreferencesPage;
@@ -70,7 +70,7 @@ export class MachinesPage {
     const cards = here ? dictsOf(helper.presence.properties.Cards) : [];
     this.#cards.show(cardRows(cards, translate, tell), ({ name, icon, shown, role }) => {
       const row = plainRow(name, [shown, role].filter((one) => one !== '').join('\n'));
-      row.add_prefix(new Gtk.Image({ icon_name: icon, accessible_role: Gtk.AccessibleRole.PRESENTATION }));
+      row.add_prefix(ownIcon(this.#room, icon));
       return row;
     });
     const machines = here ? machineRows(this.#known ?? [], cards, translate) : [];

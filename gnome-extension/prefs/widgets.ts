@@ -1,5 +1,6 @@
 /** Small pieces that the pages of the preferences have in common. */
 import Adw from 'gi://Adw';
+import Gio from 'gi://Gio';
 import Gtk from 'gi://Gtk';
 import { say, sentence, type Translate, type WordKey } from '../../core/src/words.js';
 import type { Teller } from './model.js';
@@ -8,6 +9,8 @@ import type { Service } from './service.js';
 /** What every page is made with. */
 export interface Room {
   readonly window: Adw.PreferencesWindow;
+  /** The folder of our own icons. */
+  readonly icons: string;
   readonly translate: Translate;
   readonly tell: Teller;
   readonly helper: Service;
@@ -36,6 +39,13 @@ export function plainRow(title: string, subtitle: string): Adw.ActionRow {
   row.title = title;
   row.subtitle = subtitle;
   return row;
+}
+
+/** One of our own icons, as a decoration: what it says stands beside it. */
+export function ownIcon(room: Room, name: string): Gtk.Image {
+  // As a file: the icon theme would not colour what lies in no theme.
+  const gicon = Gio.FileIcon.new(Gio.File.new_for_path(`${room.icons}/${name}.svg`));
+  return new Gtk.Image({ gicon, accessible_role: Gtk.AccessibleRole.PRESENTATION });
 }
 
 /** A page that says what is missing, with a button to try again. */

@@ -1,7 +1,6 @@
 /** Puts the pages into the window that the shell gives, and ends what they started when it closes. */
 import type Adw from 'gi://Adw';
 import type Gio from 'gi://Gio';
-import Gtk from 'gi://Gtk';
 import { MANAGER } from '../../core/src/contract.js';
 import { SESSION } from '../../core/src/session-contract.js';
 import type { Translate } from '../../core/src/words.js';
@@ -20,7 +19,6 @@ export function fillWindow(
   translate: Translate,
   icons: string,
 ): void {
-  Gtk.IconTheme.get_for_display(window.get_display()).add_search_path(icons);
   const told: { update(): void }[] = [];
   const changed = (): void => {
     for (const page of told) page.update();
@@ -28,6 +26,7 @@ export function fillWindow(
   const words = { noBus: word(translate, 'desk.no-bus'), endsAgain: word(translate, 'desk.ends-at-once') };
   const room: Room = {
     window,
+    icons,
     translate,
     tell: tellerOf(translate),
     helper: new Service(MANAGER, { stays: true, ...words }, changed),
