@@ -371,6 +371,7 @@ export const WORDS = {
   'apps.choices-aside': 'The unreadable file of choices is now {path}.',
   'apps.choices-newer':
     'The file of choices {path} was written by a newer version: update the package, or delete the file.',
+  'apps.not-written': '{path} could not be written: {why}.',
   'apps.no-entry': 'No entry can be made for “{app}”: {why}',
   'apps.locked': 'Another program has been syncing the entries for {seconds} s: try again when it is done.',
   'error.no-such-app': 'There is no app “{app}”: “gpu-handoff apps” lists them.',

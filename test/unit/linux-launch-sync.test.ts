@@ -384,6 +384,43 @@ describe('the index', () => {
   });
 });
 
+describe('who has never made a choice', () => {
+  it('gets no folders and files', async () => {
+    home.install(BLENDER);
+    home.own('own.desktop', entry());
+    const before = home.tree('home');
+    await home.sync();
+    expect(home.tree('home')).toEqual(before);
+  });
+});
+
+describe('a home that cannot be written to', () => {
+  it('is named with the file, and nothing is half done', async () => {
+    home.install(BLENDER);
+    // Root may write anywhere, but nobody makes a folder where a file is.
+    home.write('home/.config/gpu-handoff', 'a file');
+    await expect(home.choose(BLENDER, 'always')).rejects.toThrow(/apps\.json could not be written: /);
+    expect(home.tree()).toEqual({});
+    home.remove('home/.config');
+    home.write('home/.local/share/gpu-handoff', 'a file');
+    await expect(home.choose(BLENDER, 'always')).rejects.toThrow(/gpu-handoff could not be written: /);
+  });
+
+  it('keeps one app’s fault from the others', async () => {
+    for (const id of [BLENDER, 'sub/x.desktop']) home.install(id);
+    home.own('sub', 'a file where the folder of its own entry was');
+    home.own('other/y.desktop', entry());
+    home.choices({ [BLENDER]: 'always', 'sub-x.desktop': 'always', 'other-y.desktop': 'always' });
+    home.write('home/.local/share/gpu-handoff/originals/other', 'in the way');
+    const report = await home.sync();
+    expect(what(report).sort()).toEqual([`${BLENDER} written`, 'sub-x.desktop written']);
+    expect(report.problems).toEqual([
+      { id: 'other-y.desktop', sentence: expect.stringMatching(/y\.desktop could not be written: /) },
+    ]);
+    expect(home.read(`${OWN}/other/y.desktop`)).toBe(entry());
+  });
+});
+
 describe('two syncs at the same time', () => {
   it('do the work once', async () => {
     for (let i = 0; i < 20; i += 1) home.install(`app${i}.desktop`);

@@ -1,6 +1,6 @@
 /** Hears of apps that come and go, and of choices, while the service runs. */
-import { type FSWatcher, watch } from 'node:fs';
-import { dirname } from 'node:path';
+import { type FSWatcher, readdirSync, statSync, watch } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { LaunchFolders } from '../../../core/src/linux/launch/folders.js';
 
 /** A package that is installed changes many files; they are looked at once. */
@@ -8,10 +8,33 @@ const CALM_MS = 300;
 /** But not later than this after the first of them. */
 const LATEST_MS = 2000;
 
+interface Watched {
+  readonly watcher: FSWatcher;
+  /** Of the folder itself: another one may take its place under the same name. */
+  readonly identity: string;
+}
+
+/** Null where there is no folder of this name. */
+function identityOf(path: string): string | null {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  return stat?.isDirectory() ? `${stat.dev}:${stat.ino}` : null;
+}
+
+/** A folder with those right below it. */
+function withFolders(path: string): string[] {
+  try {
+    const entries = readdirSync(path, { withFileTypes: true });
+    return [path, ...entries.filter((one) => one.isDirectory()).map((one) => join(path, one.name))];
+  } catch {
+    // It is not there. The folder above it tells when it comes.
+    return [dirname(path)];
+  }
+}
+
 export class FolderWatch {
   private readonly folders: () => LaunchFolders;
   private readonly changed: () => void;
-  private readonly watchers = new Map<string, FSWatcher>();
+  private readonly watched = new Map<string, Watched>();
   private timer: NodeJS.Timeout | null = null;
   private since = 0;
 
@@ -23,26 +46,27 @@ export class FolderWatch {
   /** Watches what there is now; called again after each change, since folders come and go as well. */
   refresh(): void {
     const { own, others, choices } = this.folders();
-    const wanted = new Set([own, ...others, dirname(choices)].flatMap((path) => [path, dirname(path)]));
-    for (const [path, watcher] of this.watchers) {
-      if (wanted.has(path)) continue;
-      watcher.close();
-      this.watchers.delete(path);
+    const wanted = new Map<string, string>();
+    for (const path of [own, ...others, dirname(choices)].flatMap(withFolders)) {
+      const identity = identityOf(path);
+      if (identity !== null) wanted.set(path, identity);
     }
-    for (const path of wanted) if (!this.watchers.has(path)) this.add(path);
+    for (const [path, { identity }] of this.watched) if (wanted.get(path) !== identity) this.drop(path);
+    for (const [path, identity] of wanted) if (!this.watched.has(path)) this.add(path, identity);
   }
 
-  private add(path: string): void {
+  private drop(path: string): void {
+    this.watched.get(path)?.watcher.close();
+    this.watched.delete(path);
+  }
+
+  private add(path: string, identity: string): void {
     try {
       const watcher = watch(path, { persistent: false }, () => this.heard());
-      const drop = (): void => {
-        watcher.close();
-        this.watchers.delete(path);
-      };
-      watcher.on('error', drop);
-      this.watchers.set(path, watcher);
+      watcher.on('error', () => this.drop(path));
+      this.watched.set(path, { watcher, identity });
     } catch {
-      // It is not there. The folder above it tells when it comes.
+      // There are only so many watches; the next sync sees what has changed.
     }
   }
 
@@ -60,7 +84,6 @@ export class FolderWatch {
 
   close(): void {
     if (this.timer !== null) clearTimeout(this.timer);
-    for (const watcher of this.watchers.values()) watcher.close();
-    this.watchers.clear();
+    for (const path of [...this.watched.keys()]) this.drop(path);
   }
 }

@@ -162,7 +162,7 @@ class Carrier {
 function problemOf(plan: AppPlan, fault: unknown): Sentence {
   if (fault instanceof Unexpected) return sentence('entry.changed-meanwhile', { path: fault.message });
   const path = plan.operations.map((one) => ('path' in one ? one.path : one.to)).pop() ?? plan.id;
-  return sentence('fail.write', { path, why: reasonOf(fault) });
+  return sentence('apps.not-written', { path, why: reasonOf(fault) });
 }
 
 /** `step` is called before each act on the disk; what it throws ends everything there, as a crash would. */

@@ -3,7 +3,7 @@ import { readFileSync, realpathSync, renameSync } from 'node:fs';
 import { failure, reasonOf } from '../../errors.js';
 import { isAppId } from '../../launch/app-id.js';
 import type { Choices, MadeChoice } from '../../launch/sync.js';
-import { nameFree, writeWhole } from './files.js';
+import { codeOf, nameFree, writeWhole } from './files.js';
 
 const VERSION = 1;
 const MADE: readonly string[] = ['offer', 'always', 'never'] satisfies readonly MadeChoice[];
@@ -48,7 +48,7 @@ export function readChoices(path: string): StoredChoices {
   try {
     text = readFileSync(path, 'utf8');
   } catch (fault) {
-    if ((fault as NodeJS.ErrnoException).code === 'ENOENT') return { kind: 'none', text: '' };
+    if (['ENOENT', 'ENOTDIR'].includes(codeOf(fault))) return { kind: 'none', text: '' };
     return { kind: 'broken', why: reasonOf(fault), text: '' };
   }
   return parsed(text);

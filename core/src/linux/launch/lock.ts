@@ -36,7 +36,11 @@ async function take(path: string): Promise<ChildProcess> {
 
 /** Does a piece of work while nobody else does one under the same lock. */
 export async function locked<T>(path: string, work: () => T | Promise<T>): Promise<T> {
-  makeFolder(dirname(path));
+  try {
+    makeFolder(dirname(path));
+  } catch (fault) {
+    throw failure('Failed', 'apps.not-written', { path: dirname(path), why: reasonOf(fault) });
+  }
   const child = await take(path);
   try {
     return await work();

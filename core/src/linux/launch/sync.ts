@@ -1,7 +1,7 @@
 /** Makes the entries in the user's folder follow his choices and the apps that are there. */
 import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync, statSync, unlinkSync } from 'node:fs';
-import { failure } from '../../errors.js';
+import { failure, reasonOf } from '../../errors.js';
 import type { Bytes } from '../../launch/bytes.js';
 import type { Choice, Way } from '../../launch/entry.js';
 import {
@@ -17,7 +17,7 @@ import {
 import { type Sentence, say, sentence } from '../../words.js';
 import { carryOut } from './carry-out.js';
 import { choicesOf, moveAside, readChoices, type StoredChoices, writeChoices } from './choices.js';
-import type { Step } from './files.js';
+import { codeOf, type Step } from './files.js';
 import type { LaunchFolders } from './folders.js';
 import { fingerprintOf, type Remembered, readIndex, writeIndex } from './index-file.js';
 import { locked } from './lock.js';
@@ -212,15 +212,33 @@ function syncAll(job: SyncJob): SyncReport {
   }
 }
 
+/** Who has never made a choice gets no folders and files of ours either. */
+function isUnused(look: LaunchLook, stored: StoredChoices): boolean {
+  if (stored.kind !== 'none' || look.originals.size > 0 || look.temporary.length > 0) return false;
+  for (const id of look.own.keys()) if (choiceFor(look.filesOf(id), null) !== 'untouched') return false;
+  return true;
+}
+
 /** Makes all entries follow. Rejects where the choices cannot be read: then everything stays as it is. */
 export async function syncEntries(job: SyncJob): Promise<SyncReport> {
   const { folders } = job;
   const stored = readChoices(folders.choices);
   choicesOf(stored, folders.choices);
-  const remembered = unchanged(new LaunchLook(folders), job, stored);
+  const look = new LaunchLook(folders);
+  if (isUnused(look, stored)) return { changes: [], problems: [], notes: [] };
+  const remembered = unchanged(look, job, stored);
   if (remembered !== null) return { changes: [], problems: remembered.problems, notes: [] };
   checkOwner(folders);
   return locked(folders.lock, () => syncAll(job));
+}
+
+function keep({ folders, step }: SyncJob, choices: Choices): void {
+  try {
+    writeChoices(folders.choices, choices, step ?? nothing);
+  } catch (fault) {
+    if (codeOf(fault) === '') throw fault;
+    throw failure('Failed', 'apps.not-written', { path: folders.choices, why: reasonOf(fault) });
+  }
 }
 
 interface Changeable {
@@ -275,7 +293,7 @@ export async function setChoice(job: SyncJob, id: string, choice: Choice): Promi
     const { choices, notes } = changeable(look, stored);
     if (choice === 'untouched') delete choices[id];
     else choices[id] = choice;
-    writeChoices(folders.choices, choices, job.step ?? nothing);
+    keep(job, choices);
     return follow(job, look, before, [planFor(look, rulesOf(job, choices), id)], notes);
   });
 }
@@ -291,7 +309,7 @@ export async function undoEntries(job: SyncJob, id: string | null): Promise<Sync
     const { choices, notes } = changeable(look, stored);
     const ids = id === null ? concerned(look, choices) : [id];
     for (const one of ids) delete choices[one];
-    writeChoices(folders.choices, choices, job.step ?? nothing);
+    keep(job, choices);
     const plans = ids
       .filter((one) => outside(look, one) === null)
       .map((one) => planUndo(look.filesOf(one), digest));
