@@ -189,6 +189,13 @@ describe('bytes', () => {
     );
   });
 
+  test.each(['\xc0\xaf', '\xe0\x80\xaf', '\xed\xa0\x80', '\xf4\x90\x80\x80', '\xf8\x88'])(
+    'what only looks like UTF-8 is none: %j',
+    (bytes) => {
+      expect(fromUtf8(bytes)).toBe('\ufffd'.repeat(bytes.length));
+    },
+  );
+
   test('words stand for bytes', () => {
     fc.assert(
       fc.property(noise, (bytes) => {

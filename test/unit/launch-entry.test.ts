@@ -171,6 +171,12 @@ describe('offer', () => {
     expect(value(bytes, 'Exec', `${GROUP}-2`)).toBe(`${WRAPPER} tool %U`);
   });
 
+  test('or lists one of that name, be there a group for it or not', () => {
+    expect(value(made(entry('Actions=gpu-handoff-run'), how), 'Actions')).toBe(
+      'gpu-handoff-run;gpu-handoff-run-2;',
+    );
+  });
+
   test('turns activation over D-Bus off, over which the action would go', () => {
     expect(value(made(entry('DBusActivatable=true'), how), 'DBusActivatable')).toBe('false');
   });
@@ -251,6 +257,10 @@ describe('where it came from', () => {
     expect(provenanceOf('')).toBeNull();
     expect(undoEntry(entry())).toBeNull();
     expect(isAsWritten(entry(), digest)).toBe(false);
+  });
+
+  test('nor is one that says something twice', () => {
+    expect(provenanceOf(made(entry()).replace(/^(X-GpuHandoff-Choice=)/m, '$1never\n$1'))).toBeNull();
   });
 
   test('nor is one whose keys stand in another group', () => {

@@ -32,7 +32,7 @@ export function fromUtf8(bytes: Bytes): string {
   for (let at = 0; at < bytes.length; ) {
     const first = bytes.charCodeAt(at);
     const length =
-      first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+      first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
     let code = length < 2 ? first : first & (0x7f >> length);
     let good = length > 0 && at + length <= bytes.length;
     for (let next = 1; good && next < length; next++) {

@@ -93,7 +93,7 @@ export function undoEntry(bytes: Bytes): Bytes | null {
   const back = takeBack(bytes, rawValue(bytes, undo));
   if (back === null) return null;
   // The digest is the last of our lines. Lines that follow an unfinished one are not finished either.
-  const { start, end, at } = back.holder;
+  const { at, end } = back.holder;
   const finished = at === 0 || back.source.charAt(at - 1) === '\n';
-  return start <= undo.start && end === (finished ? digest.next : digest.end) ? back.source : null;
+  return end === (finished ? digest.next : digest.end) ? back.source : null;
 }

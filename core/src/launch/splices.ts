@@ -39,8 +39,8 @@ export function recordOf(source: Bytes, splices: readonly Splice[], holder: Spli
 /** What `takeBack` found. */
 export interface TakenBack {
   readonly source: Bytes;
-  /** The part of the changed bytes in which the record has to stand, and its place in the source. */
-  readonly holder: { readonly start: number; readonly end: number; readonly at: number };
+  /** Of the part in which the record has to stand: its place in the source, and its end in the changed bytes. */
+  readonly holder: { readonly at: number; readonly end: number };
 }
 
 interface Item {
@@ -75,19 +75,18 @@ export function takeBack(bytes: Bytes, record: string): TakenBack | null {
   if (!/^\d{1,12}$/.test(first) || holders !== 1 || holderLength < 1) return null;
 
   const parts: Bytes[] = [];
-  let holder = { start: 0, end: 0, at: 0 };
+  let holder = { at: 0, end: 0 };
   let place = 0;
   let done = 0;
   for (const { at, length, removed } of items) {
-    if (at < done) return null;
     parts.push(bytes.slice(place, place + at - done), removed);
     place += at - done;
-    if (length === null) holder = { start: place, end: place + holderLength, at };
+    if (length === null) holder = { at, end: place + holderLength };
     place += length ?? holderLength;
     done = at + removed.length;
-    if (place > bytes.length) return null;
   }
   parts.push(bytes.slice(place));
   const source = parts.join('');
+  // Places out of order, or behind the end, leave it too short or too long.
   return source.length === Number(first) ? { source, holder } : null;
 }
