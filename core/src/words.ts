@@ -294,6 +294,7 @@ export const WORDS = {
   'desk.failed.take-back': 'Taking it back failed',
   'desk.failed.end-holders': 'Not everything could be closed',
   'desk.failed.recover': 'Mending failed',
+  'desk.failed.cancel': 'It could not be cancelled',
 
   // Desktops: how a holder is marked, and why it is likely there
   'mark.service': 'service',

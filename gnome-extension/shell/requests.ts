@@ -18,6 +18,8 @@ export function settled(
   const keep: Asked[] = [];
   const ended: Asked[] = [];
   for (const one of asked) {
+    // Nothing is left that could be cancelled.
+    if (one.what === 'cancel' && operation?.state !== 'running') continue;
     const own = operation !== null && one.operation === operation.id;
     if (own && operation.state === 'done') ended.push(one);
     else if (own && operation.state === 'cancelled') continue;

@@ -30,6 +30,12 @@ describe('a request', () => {
     expect(settled([ASKED], now({ state: 'cancelled' }), SEEN)).toEqual({ keep: [], ended: [] });
   });
 
+  test('to cancel is forgotten when nothing runs any more', () => {
+    const cancel: Asked = { ...ASKED, what: 'cancel', operation: '', refused: 'Too late.' };
+    expect(settled([cancel], now({ state: 'running' }), SEEN).keep).toEqual([cancel]);
+    expect(settled([cancel], now({ state: 'done' }), SEEN).keep).toEqual([]);
+  });
+
   test('is forgotten when another operation came after it', () => {
     expect(settled([ASKED], now({ id: 'op-2' }), SEEN)).toEqual({ keep: [], ended: [] });
   });

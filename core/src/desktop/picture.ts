@@ -278,8 +278,8 @@ function troubleOf(
     (one) => one.card === card.id && one.refused !== '' && one.group === '',
   )[0];
   if (refused !== undefined) {
-    const kind = refused.what === 'close' ? 'end-holders' : refused.what === 'cancel' ? null : refused.what;
-    const title = kind === null ? '' : say({ key: `desk.failed.${kind}` as WordKey, values: {} }, translate);
+    const kind = refused.what === 'close' ? 'end-holders' : refused.what;
+    const title = say({ key: `desk.failed.${kind}`, values: {} }, translate);
     return { operation: '', title, sentence: refused.refused, offers: [] };
   }
   if (operation === null || operation.state !== 'failed' || !concerns(operation, card.id)) return null;
