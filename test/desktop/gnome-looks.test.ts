@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { editModel } from '../../core/src/linux/simulated/model.js';
 import { type Appearance, type GnomeOptions, type GnomeSession, type Seen, startGnome } from './rig/gnome.js';
-import { closeMenus, glance, openTile } from './support.js';
+import { glance, openTile } from './support.js';
 
 interface Look extends GnomeOptions {
   /** The icon's shape. */
@@ -70,7 +70,7 @@ describe('the picture', () => {
         const shot = [name, variant].filter(Boolean).join('-');
         await shell.screenshot(`look-${shot}`);
         found[shot] = await faults(shell);
-        await closeMenus(shell);
+        await shell.closeEverything();
       }
       expect(Object.entries(found).filter(([, some]) => some.length > 0)).toEqual([]);
       expect(shell.complaints()).toEqual([]);

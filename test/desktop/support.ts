@@ -30,15 +30,6 @@ export async function openTile(shell: GnomeSession): Promise<void> {
   await shell.see({ style: 'gpu-handoff-content' });
 }
 
-/** Closes whatever menu is open. */
-export async function closeMenus(shell: GnomeSession): Promise<void> {
-  await shell.waitFor('all menus closed', async () => {
-    if ((await shell.find({ style: 'quick-settings-grid' })).length === 0) return true;
-    await shell.key('Escape');
-    return false;
-  });
-}
-
 /** The icon in the top bar. */
 export async function indicator(shell: GnomeSession): Promise<Seen> {
   return shell.waitFor('the icon in the top bar', async () =>

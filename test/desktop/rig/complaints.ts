@@ -3,6 +3,8 @@ const KNOWN: readonly RegExp[] = [
   /There is no colord server available/,
   /accountsservice-WARNING/,
   /Failed to init X11 display|Xwayland/,
+  // The shell about its own menus, when one opens while another closes.
+  /Can't update stage views actor \S+ \[(St\w+|Gjs_ui_\w+)\] is on/,
   // gjs about the descriptions of Clutter's and libadwaita's own properties.
   /Gjs-WARNING \*\*: \S+ Type GITypeInfo of property/,
 ];

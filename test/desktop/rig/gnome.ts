@@ -1,7 +1,8 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { MANAGER } from '../../../core/src/contract.js';
+import { SESSION } from '../../../core/src/session-contract.js';
 import type { Bind, Running } from '../../bus/rig/sandbox.js';
 import { PLACES } from '../../bus/rig/session.js';
 import { REPO } from '../../bus/rig/tree.js';
@@ -186,10 +187,16 @@ export async function startGnome(options: GnomeOptions = {}): Promise<GnomeSessi
       { from: join(bus.dir, 'bus'), to: '/run/dbus' },
       { from: HERE, to: RIG },
       { from: SHOTS_DIR, to: SHOTS, writable: true },
+      // The per-user service and the wrapper look at the machine by themselves.
+      { from: join(bus.dir, 'sys'), to: '/sys' },
+      { from: process.execPath, to: '/usr/bin/node' },
+      { from: join(REPO, 'dist/session'), to: '/usr/lib/gpu-handoff/session' },
+      { from: join(REPO, 'dist/wrapper/gpu-handoff-run'), to: '/usr/bin/gpu-handoff-run' },
       ...(extension === null ? [] : [{ from: extension.from, to: PACKED }]),
     ];
     const version = versionUnderTest();
     const room = await openRoom(bus.bus, version, binds);
+    await installSession(room);
     const session = new GnomeSession(version, options, bus, room, extension);
     if (options.withoutHelper === true) await session.removeHelper();
     await session.start();
@@ -198,6 +205,18 @@ export async function startGnome(options: GnomeOptions = {}): Promise<GnomeSessi
     await bus.stop();
     throw error;
   }
+}
+
+/** The per-user service, as its package installs it. */
+async function installSession(room: Room): Promise<void> {
+  const packaged = (name: string): string => readFileSync(join(REPO, 'cli/data', name), 'utf8');
+  const file = `${SESSION.name}.service`;
+  const user = 'root';
+  await Promise.all([
+    room.put('/usr/lib/gpu-handoff/package.json', '{ "type": "module" }\n', { user }),
+    room.put('/usr/libexec/gpu-handoff-session', packaged('gpu-handoff-session'), { user, mode: '755' }),
+    room.put(`/usr/share/dbus-1/services/${file}`, packaged(file), { user }),
+  ]);
 }
 
 /** A running session, looked at and used as a person would. */
@@ -282,11 +301,7 @@ export class GnomeSession {
       const answer = await this.look('!Main.layoutManager._startingUp').catch(() => false);
       return answer === true;
     });
-    await this.waitFor('the overview closed', async () => {
-      if ((await this.look('Main.overview.visible')) === false) return true;
-      await this.key('Escape');
-      return false;
-    });
+    await this.closeEverything();
     if (scale === 2) await this.#hands.ask('scale', { scale: 2 });
     if (appearance !== undefined) await this.appear(appearance);
     const uuid = this.#extension?.uuid;
@@ -436,6 +451,16 @@ export class GnomeSession {
     }
   }
 
+  /** Leaves menus and the overview as a user does, by Escape. */
+  async closeEverything(): Promise<void> {
+    await this.waitFor('nothing open', async () => {
+      const open = 'Main.overview.visible || Main.actionMode !== 1';
+      if ((await this.look(open)) === false) return true;
+      await this.key('Escape');
+      return false;
+    });
+  }
+
   /** Moves the pointer somewhere on the stage. */
   async moveTo(point: Point): Promise<void> {
     await this.waitFor('the pointer there', async () => {
@@ -532,6 +557,24 @@ export class GnomeSession {
     };
     await this.waitFor(`a window of ${application}`, async () => (await place()) !== undefined);
     return window;
+  }
+
+  /** The process of the session whose command line fits, waited for: its number there, and its environment. */
+  async process(pattern: RegExp): Promise<{ pid: number; environment: Readonly<Record<string, string>> }> {
+    const { bus } = this.helperBus;
+    const pid = await this.waitFor(`a process ${pattern}`, async () => {
+      const { stdout } = await bus.run(['ps', '-eo', 'pid=,args=']);
+      return stdout
+        .split('\n')
+        .filter((line) => pattern.test(line.trim().replace(/^\d+ /, '')))
+        .map((line) => Number.parseInt(line, 10))[0];
+    });
+    const { stdout } = await bus.run(['cat', `/proc/${pid}/environ`]);
+    const pairs = stdout.split('\0').filter(Boolean);
+    const environment = Object.fromEntries(
+      pairs.map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]),
+    );
+    return { pid, environment };
   }
 
   /** Ends the helper at once, as a crash would. The bus starts another when somebody asks for it. */

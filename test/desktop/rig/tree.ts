@@ -20,6 +20,7 @@ const PACKAGES = [
   'gir1.2-atspi-2.0',
   'libglib2.0-bin',
   'fonts-dejavu-core',
+  'fonts-wqy-zenhei',
   'locales',
   'procps',
   'util-linux',
