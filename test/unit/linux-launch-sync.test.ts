@@ -402,6 +402,7 @@ describe('a home that cannot be written to', () => {
     await expect(home.choose(BLENDER, 'always')).rejects.toThrow(/apps\.json could not be written: /);
     expect(home.tree()).toEqual({});
     home.remove('home/.config');
+    home.remove('home/.local');
     home.write('home/.local/share/gpu-handoff', 'a file');
     await expect(home.choose(BLENDER, 'always')).rejects.toThrow(/gpu-handoff could not be written: /);
   });
