@@ -1,208 +1,151 @@
-/** One of our services on a bus, asked without ever waiting for it: whether it is there, its properties, calls. */
+/** The two services that the preferences ask, alike to the pages: whether one is there, its properties, calls. */
 import Gio from 'gi://Gio';
 import GLib from 'gi://GLib';
+import { SESSION } from '../../core/src/session-contract.js';
+import { CallFault, callBus, NO_LIMIT, PROPERTIES_INTERFACE } from '../shell/bus/call.js';
+import { Helper, type HelperWords } from '../shell/bus/helper.js';
+import { Presence as Watch } from '../shell/bus/presence.js';
 import type { Dict, Presence } from './model.js';
 
-/** A table of the contract: MANAGER or SESSION. */
-export interface Address {
-  readonly bus: 'system' | 'session';
-  readonly name: string;
-  readonly path: string;
-  readonly interface: string;
+/** A service as the pages see it. */
+export interface Service {
+  readonly presence: Presence;
+  /** Asks anew where it did not answer. */
+  ask(): void;
+  /** Calls a method; what comes back is without variants. Rejects with a CallFault, never after `stop`. */
+  call(method: string, signature: string, values: unknown[]): Promise<readonly unknown[]>;
+  /** Ends everything; no callback comes afterwards. */
+  stop(): void;
 }
 
-export interface Wishes {
-  /** True for the helper: it is asked to stay, and asked again when it ends. The per-user service leaves when idle. */
-  readonly stays: boolean;
-  /** Words for a bus that is gone, and for a service that ends as often as it is started. */
-  readonly noBus: string;
-  readonly endsAgain: string;
+/** The sentence of what a call failed with. */
+export function reasonOf(fault: unknown): string {
+  return fault instanceof Error ? fault.message : String(fault);
 }
 
-const BUS = { name: 'org.freedesktop.DBus', path: '/org/freedesktop/DBus' };
-const PROPERTIES = 'org.freedesktop.DBus.Properties';
+const NOT_YET: Presence = { state: 'asking', why: '', properties: {} };
 
-/** What says that nobody could answer, because nothing of that name is installed. */
-const ABSENT = [
-  'org.freedesktop.DBus.Error.ServiceUnknown',
-  'org.freedesktop.DBus.Error.NameHasNoOwner',
-  'org.freedesktop.DBus.Error.Spawn.ServiceNotFound',
-  'org.freedesktop.DBus.Error.Spawn.FileInvalid',
-  'org.freedesktop.systemd1.NoSuchUnit',
-];
+/** The helper, kept running while the window is open. `changed` is called whenever `presence` is another one. */
+export class HelperService implements Service {
+  presence: Presence = NOT_YET;
+  readonly #helper: Helper;
+  #stopped = false;
 
-/** This many endings within this time (microseconds) are no accident. */
-const ENDINGS = 3;
-const ENDINGS_WITHIN = 20_000_000;
+  constructor(words: HelperWords, changed: () => void) {
+    const heard = {
+      changed: (link: string, properties: Dict | null, why: string): void => {
+        if (this.#stopped) return;
+        if (link === 'live') this.presence = { state: 'here', why, properties: properties ?? {} };
+        else
+          this.presence = {
+            state: link === 'absent' || link === 'lost' ? link : 'asking',
+            why,
+            properties: {},
+          };
+        changed();
+      },
+    };
+    this.#helper = new Helper(heard, words);
+  }
 
-/** The sentence of an error of the bus, without what GLib writes before it. */
-export function reasonOf(error: unknown): string {
-  if (!(error instanceof GLib.Error)) return String(error);
-  Gio.DBusError.strip_remote_error(error);
-  return error.message;
+  ask(): void {
+    this.#helper.retry();
+  }
+
+  call(method: string, signature: string, values: unknown[]): Promise<readonly unknown[]> {
+    return unlessStopped(this.#helper.call(method, new GLib.Variant(signature, values)), () => this.#stopped);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#helper.destroy();
+  }
 }
 
-export class Service {
-  readonly #address: Address;
-  readonly #wishes: Wishes;
+/** The per-user service, which leaves when it is idle: what it said then holds until it says something else. */
+export class UserService implements Service {
+  presence: Presence = NOT_YET;
   readonly #changed: () => void;
   readonly #cancellable = new Gio.Cancellable();
-  #connection: Gio.DBusConnection | null = null;
-  #presence: Presence = { state: 'asking', why: '', properties: {} };
-  #watch = 0;
-  #subscriptions: number[] = [];
-  #closed = 0;
+  readonly #connection = Gio.DBus.session;
+  readonly #watch: Watch;
+  readonly #subscription: number;
   #question = 0;
-  #endings: number[] = [];
 
-  /** `changed` is called whenever `presence` is another one. */
-  constructor(address: Address, wishes: Wishes, changed: () => void) {
-    this.#address = address;
-    this.#wishes = wishes;
+  constructor(changed: () => void) {
     this.#changed = changed;
-  }
-
-  get presence(): Presence {
-    return this.#presence;
-  }
-
-  /** Connects and asks; answers come by `changed`. */
-  start(): void {
-    const type = this.#address.bus === 'system' ? Gio.BusType.SYSTEM : Gio.BusType.SESSION;
-    Gio.bus_get(type, this.#cancellable, (_source, result) => {
-      try {
-        this.#connected(Gio.bus_get_finish(result));
-      } catch (error) {
-        this.#fail(error, this.#wishes.noBus);
-      }
+    this.#subscription = this.#connection.signal_subscribe(
+      SESSION.name,
+      PROPERTIES_INTERFACE,
+      'PropertiesChanged',
+      SESSION.path,
+      SESSION.interface,
+      Gio.DBusSignalFlags.NONE,
+      (_connection, _sender, _path, _interface, _signal, parameters) => {
+        const [, values] = parameters.recursiveUnpack() as [string, Dict];
+        const { properties } = this.presence;
+        if (this.presence.state === 'here')
+          this.#show({ ...this.presence, properties: { ...properties, ...values } });
+      },
+    );
+    this.#watch = new Watch(this.#connection, SESSION.name, {
+      owner: (owner) => {
+        if (owner !== '' && this.presence.state !== 'here') this.ask();
+      },
+      servicesChanged: () => this.ask(),
     });
+    this.ask();
   }
 
-  /** Ends everything; no callback comes afterwards. */
-  stop(): void {
-    this.#cancellable.cancel();
-    if (this.#watch !== 0) Gio.bus_unwatch_name(this.#watch);
-    for (const id of this.#subscriptions) this.#connection?.signal_unsubscribe(id);
-    if (this.#closed !== 0) this.#connection?.disconnect(this.#closed);
-    this.#watch = this.#closed = 0;
-    this.#subscriptions = [];
-    this.#connection = null;
-  }
-
-  /** Asks anew whether it is there and what its properties are. */
   ask(): void {
     this.#question += 1;
     const question = this.#question;
-    const call = new GLib.Variant('(s)', [this.#address.interface]);
-    this.#send(PROPERTIES, 'GetAll', call).then(
+    const target = { ...SESSION, interface: PROPERTIES_INTERFACE };
+    const body = new GLib.Variant('(s)', [SESSION.interface]);
+    callBus(this.#connection, target, 'GetAll', body, this.#cancellable).then(
       ([properties]) => {
         if (question === this.#question)
           this.#show({ state: 'here', why: '', properties: properties as Dict });
       },
-      (error: unknown) => {
-        if (question === this.#question) this.#fail(error);
+      (fault: unknown) => {
+        const absent = fault instanceof CallFault && fault.nobodyThere;
+        if (question === this.#question)
+          this.#show({ state: absent ? 'absent' : 'lost', why: reasonOf(fault), properties: {} });
       },
     );
-    // A promise that fails is no news beside the question above.
-    if (this.#wishes.stays)
-      this.#send(this.#address.interface, 'Watch', new GLib.Variant('(a{sv})', [{}])).catch(() => {});
   }
 
-  /** Calls a method of the interface; what comes back is without variants. Throws GLib.Error. */
   call(method: string, signature: string, values: unknown[]): Promise<readonly unknown[]> {
-    return this.#send(this.#address.interface, method, new GLib.Variant(signature, values));
-  }
-
-  #send(where: string, method: string, body: GLib.Variant): Promise<readonly unknown[]> {
-    const connection = this.#connection;
-    if (connection === null) return Promise.reject(new Error(this.#wishes.noBus));
-    const { name, path } = this.#address;
-    return new Promise((resolve, reject) => {
-      const none = Gio.DBusCallFlags.NONE;
-      connection.call(
-        name,
-        path,
-        where,
-        method,
-        body,
-        null,
-        none,
-        -1,
-        this.#cancellable,
-        (_source, result) => {
-          try {
-            resolve(connection.call_finish(result).recursiveUnpack() as unknown[]);
-          } catch (error) {
-            // After `stop` nobody wants to hear it.
-            if (!this.#cancellable.is_cancelled()) reject(error);
-          }
-        },
-      );
-    });
-  }
-
-  #connected(connection: Gio.DBusConnection): void {
-    // A bus that goes must not take the settings window with it.
-    connection.exit_on_close = false;
-    this.#connection = connection;
-    this.#closed = connection.connect('closed', () => {
-      this.#show({ state: 'lost', why: this.#wishes.noBus, properties: {} });
-    });
-    const { name, path } = this.#address;
-    const none = Gio.DBusSignalFlags.NONE;
-    const subscribe = (
-      sender: string,
-      where: string,
-      signal: string,
-      object: string,
-      heard: (body: readonly unknown[]) => void,
-    ): void => {
-      const id = connection.signal_subscribe(sender, where, signal, object, null, none, (...args) => {
-        heard(args[5].recursiveUnpack() as unknown[]);
-      });
-      this.#subscriptions.push(id);
-    };
-    subscribe(name, PROPERTIES, 'PropertiesChanged', path, ([, values]) => {
-      if (this.#presence.state !== 'here') return;
-      const properties = { ...this.#presence.properties, ...(values as Dict) };
-      this.#show({ ...this.#presence, properties });
-    });
-    // A package that was installed while the window is open.
-    subscribe(BUS.name, BUS.name, 'ActivatableServicesChanged', BUS.path, () => this.ask());
-    this.#watch = Gio.bus_watch_name_on_connection(
-      connection,
-      name,
-      Gio.BusNameWatcherFlags.NONE,
-      () => {
-        if (this.#presence.state !== 'here') this.ask();
-      },
-      () => this.#vanished(),
+    const body = new GLib.Variant(signature, values);
+    return unlessStopped(
+      callBus(this.#connection, SESSION, method, body, this.#cancellable, { limit: NO_LIMIT }),
+      () => this.#cancellable.is_cancelled(),
     );
-    this.ask();
   }
 
-  #vanished(): void {
-    // Before the first answer nobody was there; and who may leave has left.
-    if (this.#presence.state !== 'here' || !this.#wishes.stays) return;
-    const now = GLib.get_monotonic_time();
-    this.#endings = [...this.#endings.filter((time) => now - time < ENDINGS_WITHIN), now];
-    if (this.#endings.length >= ENDINGS) {
-      this.#show({ state: 'lost', why: this.#wishes.endsAgain, properties: {} });
-      return;
-    }
-    this.#show({ state: 'asking', why: '', properties: {} });
-    this.ask();
-  }
-
-  #fail(error: unknown, otherwise?: string): void {
-    if (this.#cancellable.is_cancelled()) return;
-    const name = error instanceof GLib.Error ? Gio.DBusError.get_remote_error(error) : null;
-    const state = name !== null && ABSENT.includes(name) ? 'absent' : 'lost';
-    this.#show({ state, why: otherwise ?? reasonOf(error), properties: {} });
+  stop(): void {
+    this.#cancellable.cancel();
+    this.#watch.destroy();
+    this.#connection.signal_unsubscribe(this.#subscription);
   }
 
   #show(presence: Presence): void {
-    this.#presence = presence;
+    if (this.#cancellable.is_cancelled()) return;
+    this.presence = presence;
     this.#changed();
   }
+}
+
+/** The same answer, or none at all once the window is closed. */
+function unlessStopped<Value>(answer: Promise<Value>, stopped: () => boolean): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    answer.then(
+      (value) => {
+        if (!stopped()) resolve(value);
+      },
+      (fault: unknown) => {
+        if (!stopped()) reject(fault);
+      },
+    );
+  });
 }

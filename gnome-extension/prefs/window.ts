@@ -1,15 +1,13 @@
 /** Puts the pages into the window that the shell gives, and ends what they started when it closes. */
 import type Adw from 'gi://Adw';
 import type Gio from 'gi://Gio';
-import { MANAGER } from '../../core/src/contract.js';
-import { SESSION } from '../../core/src/session-contract.js';
 import type { Translate } from '../../core/src/words.js';
 import { tellerOf } from '../shared/translate.js';
 import { AppsPage } from './apps-page.js';
 import { behaviourPage } from './behaviour-page.js';
 import { HealthPage } from './health-page.js';
 import { MachinesPage } from './machines-page.js';
-import { Service } from './service.js';
+import { HelperService, UserService } from './service.js';
 import { type Room, word } from './widgets.js';
 
 /** `icons` is the folder of our own icons. */
@@ -23,14 +21,17 @@ export function fillWindow(
   const changed = (): void => {
     for (const page of told) page.update();
   };
-  const words = { noBus: word(translate, 'desk.no-bus'), endsAgain: word(translate, 'desk.ends-at-once') };
+  const words = {
+    noBus: (): string => word(translate, 'desk.no-bus'),
+    endsAtOnce: (): string => word(translate, 'desk.ends-at-once'),
+  };
   const room: Room = {
     window,
     icons,
     translate,
     tell: tellerOf(translate),
-    helper: new Service(MANAGER, { stays: true, ...words }, changed),
-    service: new Service(SESSION, { stays: false, ...words }, changed),
+    helper: new HelperService(words, changed),
+    service: new UserService(changed),
   };
   const apps = new AppsPage(room);
   const machines = new MachinesPage(room);
@@ -45,6 +46,4 @@ export function fillWindow(
     room.service.stop();
     return false;
   });
-  room.helper.start();
-  room.service.start();
 }
