@@ -51,8 +51,9 @@ class Step extends St.BoxLayout {
     this.mark.child?.destroy();
     if (step.state === 'running') {
       const spinner = new Spinner(ICON, { animate: false, hideOnStop: false });
-      spinner.play();
       this.mark.child = spinner;
+      // It turns only where it is on the stage already.
+      spinner.play();
     } else this.mark.child = themed(SHAPES[step.state] ?? SHAPES.waiting ?? '', ICON);
   }
 }
