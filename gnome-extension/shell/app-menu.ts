@@ -169,7 +169,9 @@ export class AppMenus {
   private hideDoubles(menu: AppMenu, app: Shell.App): void {
     const info = infoOf(app);
     const prefers = info?.get_boolean('PrefersNonDefaultGPU') === true;
-    if (!prefers && this.settings.get_boolean('hide-stock-entry')) stockItem(menu).hide();
+    // Without the per-user service the shell's own entry is the only one that does something.
+    if (!prefers && this.session.present && this.settings.get_boolean('hide-stock-entry'))
+      stockItem(menu).hide();
     const own = (info?.list_actions() ?? []).indexOf(OWN_ACTION);
     if (own >= 0) menu._actionSection.box.get_child_at_index(own)?.hide();
   }

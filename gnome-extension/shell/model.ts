@@ -18,8 +18,10 @@ import {
   type HoldersPublished,
   holdersFrom,
   machinesFrom,
+  type OperationPublished,
   type Published,
   publishedFrom,
+  sayTold,
 } from '../../core/src/desktop/published.js';
 import { translated } from '../../core/src/recognise.js';
 import { say, sentence, type Translate } from '../../core/src/words.js';
@@ -201,8 +203,29 @@ export class Model {
         if (asked.what === 'cancel') this.drop(asked);
         else note({ ...asked, operation });
       },
-      (fault: CallFault) => note({ ...asked, refused: translated(fault.message, this.translate) }),
+      (fault: CallFault) => {
+        const refused = translated(fault.message, this.translate);
+        note({ ...asked, refused });
+        // Whoever refused the user has said so in a dialog.
+        if (!fault.dbusName.endsWith('.NotAuthorized')) this.tellUnseen(asked, refused);
+      },
     );
+  }
+
+  /** What became of a request is news only where its menu has been closed meanwhile. */
+  private tellUnseen(asked: Asked, body: string): void {
+    if (this.menus > 0 || asked.what === 'cancel' || this.cancellable.is_cancelled()) return;
+    const { translate } = this;
+    const key = asked.what === 'close' ? 'desk.failed.end-holders' : (`desk.failed.${asked.what}` as const);
+    this.tellNews({
+      kind: 'failed',
+      title: say({ key, values: {} }, translate),
+      body,
+      act: 'show',
+      actLabel: say(sentence('do.show'), translate),
+      card: asked.card,
+      vm: asked.vm,
+    });
   }
 
   private drop(asked: Asked): void {
@@ -243,15 +266,20 @@ export class Model {
     const holders: Record<string, HoldersPublished> = {};
     for (const [id, report] of Object.entries(this.known.holders)) if (atHome(id)) holders[id] = report;
     this.change({ link, why: '', published, holders });
-    this.follow(published);
+    this.follow(published, before?.operation ?? null);
     for (const news of newsOf(before, published, this.translate)) this.tellNews(news);
     if (began && this.menus > 0) this.askMachines();
     this.askAllHolders();
   }
 
   /** Requests whose operation has ended, and what follows them. */
-  private follow(published: Published): void {
+  private follow(published: Published, before: OperationPublished | null): void {
     const { operation } = published;
+    const failed = operation?.kind === 'end-holders' && operation.state === 'failed';
+    if (failed && !(before?.id === operation.id && before.state === 'failed'))
+      for (const asked of this.known.asked)
+        if (asked.operation === operation.id)
+          this.tellUnseen(asked, sayTold(operation.sentence, this.translate));
     if (operation !== null) this.seen.add(operation.id);
     const { keep, ended } = settled(this.known.asked, operation, this.seen);
     if (keep.length !== this.known.asked.length) this.change({ asked: keep });

@@ -79,6 +79,7 @@ export class Helper {
   }
 
   private connect(): void {
+    // For the system bus this reads a variable of the environment, and waits for nothing.
     const address = Gio.dbus_address_get_for_bus_sync(Gio.BusType.SYSTEM, null);
     Gio.DBusConnection.new_for_address(
       address,
