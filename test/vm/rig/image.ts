@@ -30,7 +30,7 @@ const PACKAGES = [
   'kmod,procps,psmisc,iproute2',
   'linux-image-amd64,linux-headers-amd64,gcc,libc6-dev,make,busybox-static',
   'libvirt-daemon-system,libvirt-clients,qemu-system-x86,polkitd,pkexec,switcheroo-control',
-  'nodejs,python3,lsof,strace,pciutils',
+  'nodejs,python3,lsof,strace,pciutils,libglib2.0-bin',
 ].join(',');
 
 /** Not needed in the machine, and half of the time that writing the disk would take. */
