@@ -25,12 +25,11 @@ function isSpace(code: number): boolean {
 }
 
 /** A group's name, or null: `[name]`, after which KConfig takes anything, and `[a][b]` is a group inside a group. */
-function groupName(bytes: Bytes, from: number, end: number): string | null {
-  const close = bytes.indexOf(']', from);
-  if (close < 0 || close >= end) return null;
-  const name = bytes.slice(from + 1, close);
-  const inner = bytes.charAt(close + 1) === '[' && close + 1 < end && bytes.charAt(close + 2) !== '$';
-  return inner ? bytes.slice(from + 1, end) : name;
+function groupName(text: Bytes): string | null {
+  const close = text.indexOf(']');
+  if (close < 0) return null;
+  const inner = text.charAt(close + 1) === '[' && text.charAt(close + 2) !== '$';
+  return inner ? text.slice(1) : text.slice(1, close);
 }
 
 export function linesOf(bytes: Bytes): Line[] {
@@ -54,23 +53,23 @@ export function linesOf(bytes: Bytes): Line[] {
 function readLine(
   bytes: Bytes,
   group: string,
-  at: { start: number; from: number; end: number; next: number },
+  place: { start: number; from: number; end: number; next: number },
 ): Line {
-  const { start, from, end, next } = at;
-  const other: Line = { kind: 'other', group, key: '', start, value: end, end, next };
-  const first = from < end ? bytes.charAt(from) : '#';
-  if (first === '#') return other;
+  const { start, from, end, next } = place;
+  // Sought in the line alone, or a long file would be searched to its end for each of its lines.
+  const text = bytes.slice(from, end);
+  const first = text === '' ? '#' : text.charAt(0);
   if (first === '[') {
-    const name = groupName(bytes, from, end);
-    if (name !== null) return { ...other, kind: 'group', group: name };
+    const name = groupName(text);
+    if (name !== null) return { kind: 'group', group: name, key: '', start, value: end, end, next };
   }
-  const equals = bytes.indexOf('=', from);
-  if (equals <= from || equals >= end) return other;
+  const equals = first === '#' ? -1 : text.indexOf('=');
+  if (equals <= 0) return { kind: 'other', group, key: '', start, value: end, end, next };
   let keyEnd = equals;
-  while (keyEnd > from && isSpace(bytes.charCodeAt(keyEnd - 1))) keyEnd--;
-  let value = equals + 1;
+  while (isSpace(text.charCodeAt(keyEnd - 1))) keyEnd--;
+  let value = from + equals + 1;
   while (value < end && isSpace(bytes.charCodeAt(value))) value++;
-  return { ...other, kind: 'key', key: bytes.slice(from, keyEnd), value };
+  return { kind: 'key', group, key: text.slice(0, keyEnd), start, value, end, next };
 }
 
 /** A key without its `[locale]`. */

@@ -32,10 +32,17 @@ export function provenanceLines(provenance: Omit<Provenance, 'version'>, record:
   ];
 }
 
-/** The one line of a key of ours; null where it is missing or stands twice. */
-function ourLine(lines: readonly Line[], name: string): Line | null {
-  const found = lines.filter((line) => isOurKey(line) && line.key === PREFIX + name);
-  return found.length === 1 ? (found[0] ?? null) : null;
+/** The lines of keys of ours by name; null for a key that stands twice. Empty where nothing is ours. */
+function ourLines(bytes: Bytes): ReadonlyMap<string, Line | null> {
+  const found = new Map<string, Line | null>();
+  // Most files are nobody's but the app's, and need not be taken apart.
+  if (bytes.indexOf(PREFIX) < 0) return found;
+  for (const line of linesOf(bytes)) {
+    if (!isOurKey(line)) continue;
+    const name = line.key.slice(PREFIX.length);
+    found.set(name, found.has(name) ? null : line);
+  }
+  return found;
 }
 
 function oneOf<Value extends string>(value: string, ...values: readonly Value[]): Value | null {
@@ -45,10 +52,12 @@ function oneOf<Value extends string>(value: string, ...values: readonly Value[])
 
 /** null: not ours. An override that its user edited still is, as long as these keys are there. */
 export function provenanceOf(bytes: Bytes): Provenance | null {
-  if (bytes.indexOf(PREFIX) < 0) return null;
-  const lines = linesOf(bytes);
+  return readProvenance(bytes, ourLines(bytes));
+}
+
+function readProvenance(bytes: Bytes, lines: ReturnType<typeof ourLines>): Provenance | null {
   const value = (name: string): Bytes => {
-    const line = ourLine(lines, name);
+    const line = lines.get(name) ?? null;
     return line === null ? '' : unescapeValue(rawValue(bytes, line));
   };
   const choice = oneOf(value('Choice'), 'offer', 'always', 'never');
@@ -61,24 +70,19 @@ export function provenanceOf(bytes: Bytes): Provenance | null {
   return { sourcePath, sourceDigest, choice, way, version };
 }
 
-/** The place of the digest's value; null where the bytes have none. */
-function digestPlace(bytes: Bytes): { start: number; end: number } | null {
-  const line = ourLine(linesOf(bytes), 'Digest');
-  return line === null ? null : { start: line.value, end: line.end };
-}
-
 /** Fills the digest of everything else in. */
 export function seal(bytes: Bytes, digest: Digest): Bytes {
-  const place = digestPlace(bytes);
-  if (place === null) throw new Error('an override without the place of its digest');
-  return bytes.slice(0, place.start) + digest(bytes) + bytes.slice(place.end);
+  const line = ourLines(bytes).get('Digest') ?? null;
+  if (line === null) throw new Error('an override without the place of its digest');
+  return bytes.slice(0, line.value) + digest(bytes) + bytes.slice(line.end);
 }
 
 /** Ours, and not edited since. */
 export function isAsWritten(bytes: Bytes, digest: Digest): boolean {
-  const place = bytes.indexOf(PREFIX) < 0 ? null : digestPlace(bytes);
-  if (place === null || provenanceOf(bytes) === null) return false;
-  return digest(bytes.slice(0, place.start) + bytes.slice(place.end)) === bytes.slice(place.start, place.end);
+  const lines = ourLines(bytes);
+  const line = lines.get('Digest') ?? null;
+  if (line === null || readProvenance(bytes, lines) === null) return false;
+  return digest(bytes.slice(0, line.value) + bytes.slice(line.end)) === bytes.slice(line.value, line.end);
 }
 
 /**
@@ -86,9 +90,8 @@ export function isAsWritten(bytes: Bytes, digest: Digest): boolean {
  * keys it gives null, or bytes that are not the source's, as their digest shows.
  */
 export function undoEntry(bytes: Bytes): Bytes | null {
-  if (bytes.indexOf(PREFIX) < 0) return null;
-  const lines = linesOf(bytes);
-  const [undo, digest] = [ourLine(lines, 'Undo'), ourLine(lines, 'Digest')];
+  const lines = ourLines(bytes);
+  const [undo = null, digest = null] = [lines.get('Undo'), lines.get('Digest')];
   if (undo === null || digest === null) return null;
   const back = takeBack(bytes, rawValue(bytes, undo));
   if (back === null) return null;

@@ -140,16 +140,16 @@ function offer(parts: Parts, changes: Changes): Bytes[] {
 
 /** Whether a written list ends in a semicolon that ends its last item, and is not part of it. */
 function endsList(raw: Bytes): boolean {
-  const match = /(\\*);$/.exec(raw);
-  return match !== null && (match[1] ?? '').length % 2 === 0;
+  let at = raw.length - 1;
+  while (at > 0 && raw.charAt(at - 1) === '\\') at--;
+  return raw.charAt(raw.length - 1) === ';' && (raw.length - 1 - at) % 2 === 0;
 }
 
 function freeAction(lines: readonly Line[], listed: Bytes): string {
-  const names = listed.split(';');
-  const taken = (name: string): boolean =>
-    names.indexOf(name) >= 0 || lines.some((line) => line.group === `Desktop Action ${name}`);
+  const taken = new Set(listed.split(';').map((name) => `Desktop Action ${name}`));
+  for (const line of lines) taken.add(line.group);
   let name = ACTION;
-  for (let number = 2; taken(name); number++) name = `${ACTION}-${number}`;
+  for (let number = 2; taken.has(`Desktop Action ${name}`); number++) name = `${ACTION}-${number}`;
   return name;
 }
 
@@ -180,14 +180,12 @@ function assemble(request: Rewriting, parts: Parts, changes: Changes, group: rea
     inserted: linesText([...changes.added, ...provenanceLines(provenance, record)], ending, terminated),
   });
   const holder = added('');
-  const ranked = [
-    ...changes.splices.map((splice) => ({ splice, rank: RANK.inside })),
-    { splice: holder, rank: RANK.added },
-    ...stale.map(({ start, next }) => ({
-      splice: { at: start, removed: source.slice(start, next), inserted: '' },
-      rank: RANK.gone,
-    })),
-  ] as { splice: Splice; rank: number }[];
+  const ranked: { splice: Splice; rank: number }[] = [{ splice: holder, rank: RANK.added }];
+  for (const splice of changes.splices) ranked.push({ splice, rank: RANK.inside });
+  for (const { start, next } of stale) {
+    const splice = { at: start, removed: source.slice(start, next), inserted: '' };
+    ranked.push({ splice, rank: RANK.gone });
+  }
   if (group.length > 0) {
     const inserted = linesText(['', ...group], ending, lastTerminated);
     ranked.push({ splice: { at: source.length, removed: '', inserted }, rank: RANK.group });
