@@ -90,7 +90,14 @@ function accessiblesOf(name) {
       width: box?.width ?? 0,
       height: box?.height ?? 0,
     });
-    for (let i = 0; i < accessible.get_child_count(); i++) walk(accessible.get_child_at_index(i), depth + 1);
+    for (let i = 0; i < accessible.get_child_count(); i++) {
+      try {
+        walk(accessible.get_child_at_index(i), depth + 1);
+      } catch (error) {
+        // A row that was scrolled away, or a page that was left, while it was asked.
+        if (!/does not exist/.test(error.message)) throw error;
+      }
+    }
   };
   for (let i = 0; i < desktop.get_child_count(); i++) {
     const application = desktop.get_child_at_index(i);

@@ -1,0 +1,198 @@
+/** The preferences, in a real window, with the real helper and the real per-user service behind them. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import type { WordKey } from '../../core/src/words.js';
+import { complaintsIn } from './rig/complaints.js';
+import {
+  type Accessible,
+  type AppWindow,
+  type GnomeOptions,
+  type GnomeSession,
+  startGnome,
+} from './rig/gnome.js';
+import { words } from './support.js';
+
+const APPLICATIONS = '/home/tester/.local/share/applications';
+const ENTRY = `[Desktop Entry]
+Type=Application
+Name=Élan
+Exec=sleep 7001
+Icon=face-smile
+`;
+const BROKEN = `[Desktop Entry]
+Type=Application
+Name=An App <b>With</b> a Name & So Long That No Window Could Ever Show the Whole of It
+Icon=face-smile
+`;
+
+/** Writes as many entries as a large system has. */
+const MANY = `mkdir -p ${APPLICATIONS}; for i in $(seq 1000 2999); do
+  printf '[Desktop Entry]\\nType=Application\\nName=App %s\\nExec=true\\nIcon=face-smile\\n' $i > ${APPLICATIONS}/rig.App$i.desktop
+done`;
+
+const PROGRAM = 'org.gnome.Shell.Extensions';
+
+/** Roles of what answers to pointer and keyboard. */
+const CONTROLS =
+  /^(button|push button|toggle button|check box|combo box|entry|page tab|list item|radio button)$/;
+
+async function open(options: GnomeOptions, style: 'light' | 'dark' = 'light') {
+  const shell = await startGnome(options);
+  // There is no portal that would tell libadwaita.
+  await shell.must(['dbus-update-activation-environment', `ADW_DEBUG_COLOR_SCHEME=prefer-${style}`]);
+  await shell.room.put(`${APPLICATIONS}/rig.Elan.desktop`, ENTRY);
+  await shell.room.put(`${APPLICATIONS}/rig.Broken.desktop`, BROKEN);
+  return shell;
+}
+
+/** Opens a page by its tab, and waits for something on it. */
+async function turnTo(shell: GnomeSession, window: AppWindow, page: WordKey, content: string | RegExp) {
+  await shell.waitFor(`the page ${page}`, async () => {
+    if ((await window.find({ name: content })).length > 0) return true;
+    await window.click({ name: words(page), role: 'page tab' });
+    return false;
+  });
+}
+
+const nameless = (all: readonly Accessible[]): Accessible[] =>
+  all.filter(
+    (one) => CONTROLS.test(one.role) && one.states.includes('showing') && one.name === '' && one.width > 0,
+  );
+
+describe('the preferences', () => {
+  let shell: GnomeSession;
+  let window: AppWindow;
+  beforeAll(async () => {
+    shell = await open({});
+    await shell.must(['sh', '-c', MANY]);
+    window = await shell.prefs();
+  });
+  afterAll(() => shell?.stop());
+  afterEach(() => {
+    expect(shell.complaints()).toEqual([]);
+    expect(complaintsIn(shell.programsLog()).filter((one) => one.includes(PROGRAM))).toEqual([]);
+  });
+
+  it('change what the shell’s part does, at once', async () => {
+    await window.see({ name: words('prefs.tile') });
+    await shell.screenshot('prefs-behaviour');
+    const key = ['org.gnome.shell.extensions.gpu-handoff', 'tile'];
+    const schemas =
+      '/home/tester/.local/share/gnome-shell/extensions/gpu-handoff@gpuhandoff.github.io/schemas';
+    await shell.waitFor('the setting', async () => {
+      const now = await shell.must(['gsettings', '--schemadir', schemas, 'get', ...key]);
+      if (now.trim() === 'false') return true;
+      await window.click({ name: words('prefs.tile'), role: 'check box' });
+      return false;
+    });
+    await shell.must(['gsettings', '--schemadir', schemas, 'reset', ...key]);
+  });
+
+  it('list 2 000 apps, with as many rows as a window needs', async () => {
+    await turnTo(shell, window, 'prefs.apps', /^Graphics card for App 1000/);
+    await shell.screenshot('prefs-apps');
+    const rows = (await shell.accessibles(PROGRAM)).filter(({ role }) => role === 'list item');
+    expect(rows.length).toBeLessThan(300);
+  });
+
+  it('find an app without its accents, and keep a choice made with the keyboard', async () => {
+    await window.click({ name: words('prefs.search') });
+    await shell.type('elan');
+    await window.see({ name: `Graphics card for Élan: ${words('run.untouched')}` });
+    await shell.key('Tab');
+    await shell.key('Return');
+    await shell.waitFor('the choices', async () => (await window.find({ role: 'menu item' })).length > 0);
+    await shell.screenshot('prefs-choice');
+    await shell.key('Down');
+    await shell.key('Down');
+    await shell.key('Return');
+    await shell.waitFor('the launch entry rewritten', async () =>
+      (await shell.must(['cat', `${APPLICATIONS}/rig.Elan.desktop`])).includes('gpu-handoff-run'),
+    );
+    await window.see({ name: `Graphics card for Élan: ${words('run.always')}` });
+  });
+
+  it('say why there can be no entry for an app', async () => {
+    await window.click({ name: words('prefs.search') });
+    await shell.key('Control_L+a');
+    await shell.type('long');
+    await window.see({ name: words('entry.no-exec') });
+    await shell.screenshot('prefs-problem');
+  });
+
+  it('say so when a search finds nothing', async () => {
+    await shell.key('Control_L+a');
+    await shell.type('zzzz');
+    await window.see({ name: words('prefs.no-match') });
+  });
+
+  it('show who has what', async () => {
+    await turnTo(shell, window, 'prefs.machines.short', 'win11');
+    await window.see({ name: /^Off · Gets GeForce RTX/ });
+    await shell.screenshot('prefs-machines');
+  });
+
+  it('show the health of every part, and come back with a helper that was killed', async () => {
+    await turnTo(shell, window, 'prefs.health', words('prefs.helper'));
+    await window.see({ name: words('prefs.card-fine') });
+    await shell.screenshot('prefs-health');
+    const before = await shell.helperBus.pid();
+    await shell.killHelper();
+    await shell.waitFor('another helper', async () => {
+      const now = await shell.helperBus.pid().catch(() => before);
+      return now !== before;
+    });
+    await window.see({ name: words('prefs.card-fine') });
+  });
+
+  it('give every control a name', async () => {
+    for (const [page, content] of [
+      ['prefs.behaviour', words('prefs.tile')],
+      ['prefs.machines.short', 'win11'],
+      ['prefs.health', words('prefs.helper')],
+    ] as const) {
+      await turnTo(shell, window, page, content);
+      expect(nameless(await shell.accessibles(PROGRAM))).toEqual([]);
+    }
+  });
+});
+
+describe('the preferences without the helper', () => {
+  let shell: GnomeSession;
+  afterAll(() => shell?.stop());
+
+  it('say what is missing, and fill the moment it is installed', async () => {
+    shell = await open({ withoutHelper: true }, 'dark');
+    const window = await shell.prefs();
+    await turnTo(shell, window, 'prefs.machines.short', words('desk.absent'));
+    await window.see({ name: words('desk.absent.line') });
+    await shell.screenshot('prefs-without-helper');
+    await shell.installHelper();
+    await window.see({ name: 'win11' });
+    await shell.screenshot('prefs-installed');
+  });
+});
+
+describe('the preferences in other languages', () => {
+  const SEARCH = { he_IL: /^Graphics card for/, de_DE: /^Grafikkarte für/, zh_CN: /使用的显卡/ } as const;
+  let shell: GnomeSession | undefined;
+  afterEach(() => shell?.stop());
+
+  it.each(['he_IL', 'de_DE', 'zh_CN'] as const)('%s', async (locale) => {
+    shell = await open({ locale }, 'dark');
+    const window = await shell.prefs();
+    const tabs = await shell.waitFor('the tabs', async () => {
+      const found = await window.find({ role: 'page tab' });
+      return found.length === 4 && found;
+    });
+    for (const [nth, name] of ['behaviour', 'apps', 'machines', 'health'].entries()) {
+      const tab = tabs[nth]?.name ?? '';
+      const content = name === 'apps' ? SEARCH[locale] : name === 'machines' ? 'win11' : null;
+      await shell.waitFor(`the page ${name}`, async () => {
+        await window.click({ name: tab, role: 'page tab' });
+        return content === null || (await window.find({ name: content })).length > 0;
+      });
+      await shell.screenshot(`prefs-${name}-${locale}`);
+    }
+    expect(complaintsIn(shell.programsLog()).filter((one) => one.includes(PROGRAM))).toEqual([]);
+  });
+});
