@@ -156,7 +156,7 @@ describe('wrapper and core choose the same card and environment', () => {
         expect(got(tree.root, ['--card', asked])).toEqual(expected(cards, card, sketch.files));
         rmSync(tree.root, { recursive: true, force: true });
       }),
-      { numRuns: 80 },
+      { numRuns: 60 },
     );
   }, 120_000);
 });
@@ -168,6 +168,10 @@ function treeOf(...functions: readonly FunctionSketch[]): Tree {
     tree.function(fn);
     if (fn.driver !== undefined)
       tree.link(`sys/bus/pci/drivers/${fn.driver}/${fn.address}`, `sys/bus/pci/devices/${fn.address}`);
+    if (fn.card === undefined) continue;
+    const names = Object.keys(fn.connectors ?? {}).map((connector) => `card${fn.card}-${connector}`);
+    for (const name of [`card${fn.card}`, ...names])
+      tree.link(`sys/class/drm/${name}`, `sys/bus/pci/devices/${fn.address}/drm/card${fn.card}`);
   }
   return tree;
 }
@@ -184,17 +188,24 @@ describe('machines on which a quick look proves nothing', () => {
       'it has the monitor, though another was booted with',
       [{ ...first, bootVga: true }, second, { ...other, ...lit }],
     ],
+    [
+      'the configuration gives it the monitors',
+      [{ ...first, ...lit, bootVga: true }, second, { ...other, ...lit }],
+      '[cards]\nigpu = "0000:02:00.0"',
+    ],
     ['it was booted with, and no monitor is lit', [second, { ...other, bootVga: true }]],
     ['no driver has the card on the processor’s bus', [{ address: '0000:00:02.0', vendor: 0x8086 }, second]],
-  ])('%s', (_what, functions) => {
-    const { root } = treeOf(...functions);
-    const cards = cardsIn(root);
+  ] as [string, FunctionSketch[], string?][])('%s', async (_what, functions, text = '') => {
+    const tree = treeOf(...functions);
+    const { root } = tree;
+    tree.file('etc/gpu-handoff/config.toml', text);
+    const cards = cardsIn(root, (await configFrom(text)).config);
     expect(got(root)).toEqual(expected(cards, cardForLaunch(cards), []));
     expect(got(root)).toMatchObject({ away: false });
   });
 
   test('a virtual function of a card is no card', () => {
-    const tree = treeOf({ ...first, ...lit, bootVga: true }, { ...first, address: '0000:00:02.1' });
+    const tree = treeOf({ ...first, ...lit, bootVga: true }, { ...first, address: '0000:00:02.1', card: 3 });
     tree.link('sys/bus/pci/devices/0000:00:02.1/physfn', 'sys/bus/pci/devices/0000:00:01.0');
     expect(cardForLaunch(cardsIn(tree.root))).toBeNull();
     expect(got(tree.root)).toMatchObject({ away: true });
