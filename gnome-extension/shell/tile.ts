@@ -80,6 +80,10 @@ export class Tile extends QuickMenuToggle implements View {
       this.openChanged(open);
       return undefined;
     });
+    // GNOME 48 takes arrows and Tab only from items that are its own.
+    this.menu.actor.connect('key-press-event', (_actor: Clutter.Actor, event: Clutter.Event) =>
+      global.focus_manager.navigate_from_event(event),
+    );
     this.connect('destroy', () => this.ended());
     model.add(this);
   }
@@ -89,7 +93,13 @@ export class Tile extends QuickMenuToggle implements View {
     this.title = picture.title;
     this.subtitle = picture.label;
     this.checked = picture.glance === 'vm' || picture.glance === 'switching';
-    if (this.menu.isOpen) this.draw(picture);
+    if (!this.menu.isOpen) return;
+    const { actor } = this.menu;
+    const before = global.stage.get_key_focus();
+    const hadFocus = before !== null && actor.contains(before);
+    this.draw(picture);
+    // What had the keyboard may be gone: the menu itself has it then, so that a second Return presses nothing else.
+    if (hadFocus && global.stage.get_key_focus() === null) actor.grab_key_focus();
   }
 
   private ended(): void {
