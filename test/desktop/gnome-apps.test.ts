@@ -40,6 +40,9 @@ describe('the menu of an app', () => {
   async function openMenu(name: string): Promise<void> {
     await shell.key('Super_L');
     await shell.type(name.toLowerCase());
+    await shell.see({ name, type: 'AppIcon' });
+    // Results that come later make the icons anew.
+    await shell.settled();
     await shell.click({ name, type: 'AppIcon' }, 'right');
     await shell.see({ style: 'app-menu' });
   }

@@ -114,6 +114,14 @@ export interface AppWindow {
   click(query: Pick<Query, 'name' | 'role' | 'nth'>): Promise<void>;
 }
 
+export interface Leftovers {
+  readonly actors: number;
+  /** Timers, idle work, watched files and sockets of the main loop. */
+  readonly sources: number;
+  /** Bytes of JavaScript. */
+  readonly heap: number;
+}
+
 export interface Shot {
   /** On the host. */
   readonly path: string;
@@ -519,6 +527,22 @@ export class GnomeSession {
     const file = `${name}-${this.version}.png`;
     const told = await this.#hands.ask('screenshot', { path: `${SHOTS}/${file}` });
     return { ...(told as Shot), path: join(SHOTS_DIR, file) };
+  }
+
+  /** Switches the extension on or off, and waits until it is. */
+  async enable(enabled: boolean): Promise<void> {
+    const uuid = this.#extension?.uuid;
+    await this.#hands.ask('enable', { uuid, enabled });
+    const state = enabled ? 1 : 2;
+    await this.waitFor(
+      `the extension ${enabled ? 'on' : 'off'}`,
+      async () => (await this.look(`Main.extensionManager.lookup('${uuid}').state`)) === state,
+    );
+  }
+
+  /** What there is in the shell after a collection of garbage. */
+  async leftovers(): Promise<Leftovers> {
+    return (await this.#eyes('leftovers')) as Leftovers;
   }
 
   /** Starts an application's preferences and gives its window when it is there. */

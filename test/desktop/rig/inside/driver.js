@@ -165,6 +165,19 @@ const REQUESTS = {
   accessibles({ application }) {
     return accessiblesOf(application);
   },
+  /** Switches an extension on or off, as the Extensions app does. */
+  async enable({ uuid, enabled }) {
+    const name = 'org.gnome.Shell.Extensions';
+    const member = enabled ? 'EnableExtension' : 'DisableExtension';
+    const [done] = await call(
+      'org.gnome.Shell',
+      '/org/gnome/Shell',
+      name,
+      member,
+      new GLib.Variant('(s)', [uuid]),
+    );
+    if (!done) throw new Error(`the shell does not know ${uuid}`);
+  },
   async owned({ name }) {
     const daemon = 'org.freedesktop.DBus';
     const where = [daemon, '/org/freedesktop/DBus', daemon];

@@ -2,7 +2,10 @@
 // Looks only; nothing here changes anything.
 import Atk from 'gi://Atk';
 import Clutter from 'gi://Clutter';
+import Gio from 'gi://Gio';
+import GLib from 'gi://GLib';
 import St from 'gi://St';
+import System from 'system';
 
 const STATES = {
   checked: Atk.StateType.CHECKED,
@@ -157,4 +160,23 @@ export function pointer() {
 export function focus() {
   const actor = global.stage.get_key_focus();
   return actor === null || actor === global.stage ? null : describe(actor);
+}
+
+function actorsBelow(actor) {
+  return actor.get_children().reduce((sum, child) => sum + actorsBelow(child), 1);
+}
+
+/** What there is in the shell after a collection of garbage: actors, main loop sources, bytes of JavaScript. */
+export function leftovers() {
+  for (let i = 0; i < 3; i++) System.gc();
+  const path = '/tmp/memory.md';
+  System.dumpMemoryInfo(path);
+  const [, bytes] = Gio.File.new_for_path(path).load_contents(null);
+  const [, json] = new TextDecoder().decode(bytes).split('```');
+  const { gcBytes, mallocBytes } = JSON.parse(json.replace('json', ''));
+  const context = GLib.MainContext.default();
+  const probe = GLib.idle_add(GLib.PRIORITY_DEFAULT_IDLE, () => GLib.SOURCE_REMOVE);
+  let sources = 0;
+  for (let id = 1; id < probe; id++) if (context.find_source_by_id(id) !== null) sources++;
+  return { actors: actorsBelow(global.stage), sources, heap: gcBytes + mallocBytes };
 }

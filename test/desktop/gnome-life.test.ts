@@ -1,0 +1,124 @@
+/** The helper crashes, goes and comes in every state; the extension goes and comes. Nobody complains, nothing is left. */
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { setFaults } from '../../core/src/linux/simulated/edit.js';
+import { type GnomeSession, startGnome } from './rig/gnome.js';
+import { button, glance, openTile, words } from './support.js';
+
+const DGPU = '0000:01:00.0';
+
+describe('the helper', () => {
+  let shell: GnomeSession;
+  beforeEach(async () => {
+    shell = await startGnome();
+    await glance(shell, 'held');
+  });
+  afterEach(async () => {
+    const complaints = shell.complaints();
+    await shell.stop();
+    expect(complaints).toEqual([]);
+  });
+
+  /** Hands the card to the VM, from elsewhere. */
+  async function handOff(): Promise<void> {
+    const tester = await shell.helperBus.as('tester');
+    await tester.call('EndHolders', DGPU, []);
+    await shell.waitFor('nobody in the way', async () => (await tester.operation()).state === 'done');
+    await tester.call('HandOff', 'win11');
+  }
+
+  /** Crash, and the same state again; then away, and back. */
+  async function survive(shape: string): Promise<void> {
+    await shell.killHelper();
+    await glance(shell, shape);
+    await shell.removeHelper();
+    await glance(shell, 'unavailable');
+    await shell.see({ name: words('desk.absent'), style: 'quick-toggle-subtitle' });
+    expect(await shell.find({ style: 'gpu-handoff-holder' })).toEqual([]);
+    await shell.installHelper();
+    await glance(shell, shape);
+  }
+
+  it('may crash and go while the card is at home', async () => {
+    await openTile(shell);
+    await shell.see({ name: 'blender', role: 'label' });
+    await survive('held');
+    await shell.see({ name: 'blender', role: 'label' });
+  });
+
+  it('may crash and go while a VM has the card', async () => {
+    await handOff();
+    await glance(shell, 'vm');
+    await openTile(shell);
+    await survive('vm');
+    await shell.see(button('do.take-back', { vm: 'win11' }));
+  });
+
+  it('may crash in the middle of a hand-off, which is then undone', async () => {
+    await openTile(shell);
+    setFaults(shell.helperBus.dir, { slow: 300 });
+    await handOff();
+    await glance(shell, 'switching');
+    await shell.see({ style: 'gpu-handoff-step-title', nth: 2 });
+    setFaults(shell.helperBus.dir, {});
+    await shell.killHelper();
+    await shell.see(button('do.hand-off', { vm: 'win11' }));
+    await shell.screenshot('life-after-crash');
+  });
+
+  it('may be stuck and crash', async () => {
+    setFaults(shell.helperBus.dir, { hangs: { path: 'vfio-pci/bind' } });
+    await handOff();
+    await glance(shell, 'stuck');
+    await openTile(shell);
+    await shell.settled();
+    await shell.screenshot('life-stuck');
+    await shell.killHelper();
+    await glance(shell, 'stuck');
+  });
+
+  it('is left alone when it ends again and again, until the user asks', async () => {
+    await openTile(shell);
+    for (let i = 0; i < 3; i++) {
+      await glance(shell, 'held');
+      await shell.killHelper();
+    }
+    await shell.see({ name: words('desk.lost'), style: 'quick-toggle-subtitle' });
+    await shell.settled();
+    await shell.screenshot('life-lost');
+    await shell.click(button('do.try-again'));
+    await glance(shell, 'held');
+  });
+});
+
+describe('the extension', () => {
+  it('leaves nothing behind after a hundred lives', async () => {
+    const shell = await startGnome();
+    try {
+      const connections = async (): Promise<number> => {
+        const { stdout } = await shell.helperBus.bus.run(['busctl', 'list', '--unique', '--no-legend']);
+        return stdout.split('\n').filter((line) => line.includes('gnome-shell')).length;
+      };
+      const lives = async (count: number): Promise<void> => {
+        for (let i = 0; i < count; i++) {
+          await shell.enable(true);
+          await shell.enable(false);
+        }
+      };
+      // What is made once and kept, such as modules, is there after the first.
+      await lives(10);
+      const before = { ...(await shell.leftovers()), connections: await connections() };
+      await lives(100);
+      const after = { ...(await shell.leftovers()), connections: await connections() };
+      expect(after.actors).toBe(before.actors);
+      expect(after.connections).toBe(before.connections);
+      // Two or three sources of the shell's own come and go.
+      expect(after.sources).toBeLessThanOrEqual(before.sources + 5);
+      expect((after.heap - before.heap) / 100).toBeLessThan(20_000);
+      await shell.enable(true);
+      await glance(shell, 'held');
+      expect(shell.complaints()).toEqual([]);
+    } finally {
+      await shell.stop();
+    }
+  });
+});
