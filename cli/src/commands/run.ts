@@ -3,7 +3,7 @@
  * wrapper/gpu-handoff goes to the wrapper itself; this is for `node dist/cli/main.js run` and for options of the
  * command before the word `run`. Node cannot become another program, so it waits, and ends as the app ended.
  */
-import { spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { constants } from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -36,15 +36,18 @@ function wrapperPath(): string {
 
 /** Ends as the app did: with its status, or by the signal that ended it. */
 export function runOnDgpu(words: readonly string[]): Promise<ExitStatus> {
-  const child = spawn(wrapperPath(), words, { stdio: 'inherit' });
-  for (const signal of PASSED_ON) process.on(signal, () => child.kill(signal));
+  let child: ChildProcess | null = null;
+  // Heard before the app is there: it may run before we do again.
+  for (const signal of PASSED_ON) process.on(signal, () => child?.kill(signal));
   for (const signal of FROM_TERMINAL)
     process.on(signal, () => {
-      if (!process.stdin.isTTY) child.kill(signal);
+      if (!process.stdin.isTTY) child?.kill(signal);
     });
+  const app = spawn(wrapperPath(), words, { stdio: 'inherit' });
+  child = app;
   return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('exit', (code, signal) => {
+    app.on('error', reject);
+    app.on('exit', (code, signal) => {
       for (const one of [...PASSED_ON, ...FROM_TERMINAL]) process.removeAllListeners(one);
       // Node's own children end it by a signal only from outside, so this is the last thing that it does.
       if (signal !== null) process.kill(process.pid, signal);
