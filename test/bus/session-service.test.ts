@@ -104,6 +104,17 @@ describe('changes', () => {
     await alice.call('Undo', [], { id: 'second.desktop' });
   });
 
+  it('are heard of where there was no folder before', async () => {
+    const before = (await alice.get('Revision')) as number;
+    await session.bus.put('/usr/local/share/applications/sub/local.desktop', entry('waiting', 'Local'));
+    await expect.poll(() => alice.revisions.some((one) => one > before), { timeout: 8000 }).toBe(true);
+    expect(await alice.app('sub-local.desktop')).toMatchObject({ name: 'Local' });
+    const again = (await alice.get('Revision')) as number;
+    await session.bus.put('/usr/local/share/applications/sub/local.desktop', entry('waiting', 'Renamed'));
+    await expect.poll(() => alice.revisions.some((one) => one > again), { timeout: 8000 }).toBe(true);
+    expect(await alice.app('sub-local.desktop')).toMatchObject({ name: 'Renamed' });
+  });
+
   it('that change nothing in the list leave the revision as it is', async () => {
     const before = await alice.get('Revision');
     expect(await alice.call('Sync')).toEqual({ changes: [], problems: [], notes: [] });

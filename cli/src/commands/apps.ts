@@ -78,7 +78,8 @@ export function gatherApps(context: Context): Promise<AppsDocument> {
       const apps = dicts(await client.call('ListApps', [], { locale })).map(appOf);
       const properties = await client.properties();
       const way = { name: text(properties, 'Way'), reason: text(properties, 'WayReason') };
-      return { version: DOCUMENT_VERSION, source: 'session', way, fault: null, apps };
+      const fault = ownApps(context).fault();
+      return { version: DOCUMENT_VERSION, source: 'session', way, fault, apps };
     },
     async (own) => {
       const { way, reason } = await own.way();

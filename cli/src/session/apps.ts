@@ -126,6 +126,11 @@ export class Apps {
     }
   }
 
+  /** Why the choices cannot be read; null where they can. */
+  fault(): string | null {
+    return this.choices().fault || null;
+  }
+
   /** An app of the list. Throws where there is none of this id. */
   private find(id: string, locale: string): { readonly look: LaunchLook; readonly app: ListedApp } {
     const look = new LaunchLook(this.folders);

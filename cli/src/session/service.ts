@@ -54,7 +54,11 @@ export class Service {
           inherit: true,
         },
         inTurn: (work) => this.inTurn(work),
-        changed: () => this.tell(),
+        changed: () => {
+          // The first choice makes the folders.
+          this.watch.refresh();
+          this.tell();
+        },
         stay: (caller) => this.staying.add(caller),
       }),
       properties: () => this.properties(),

@@ -1,6 +1,6 @@
 /** Hears of apps that come and go, and of choices, while the service runs. */
 import { type FSWatcher, readdirSync, statSync, watch } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { LaunchFolders } from '../../../core/src/linux/launch/folders.js';
 
 /** A package that is installed changes many files; they are looked at once. */
@@ -20,14 +20,13 @@ function identityOf(path: string): string | null {
   return stat?.isDirectory() ? `${stat.dev}:${stat.ino}` : null;
 }
 
-/** A folder with those right below it. */
-function withFolders(path: string): string[] {
+/** The folders right below one; null where it is not there. */
+function foldersIn(path: string): string[] | null {
   try {
     const entries = readdirSync(path, { withFileTypes: true });
-    return [path, ...entries.filter((one) => one.isDirectory()).map((one) => join(path, one.name))];
+    return entries.filter((one) => one.isDirectory()).map((one) => join(path, one.name));
   } catch {
-    // It is not there. The folder above it tells when it comes.
-    return [dirname(path)];
+    return null;
   }
 }
 
@@ -35,6 +34,7 @@ export class FolderWatch {
   private readonly folders: () => LaunchFolders;
   private readonly changed: () => void;
   private readonly watched = new Map<string, Watched>();
+  private names = new Map<string, Set<string> | null>();
   private timer: NodeJS.Timeout | null = null;
   private since = 0;
 
@@ -46,13 +46,24 @@ export class FolderWatch {
   /** Watches what there is now; called again after each change, since folders come and go as well. */
   refresh(): void {
     const { own, others, choices } = this.folders();
-    const wanted = new Map<string, string>();
-    for (const path of [own, ...others, dirname(choices)].flatMap(withFolders)) {
-      const identity = identityOf(path);
-      if (identity !== null) wanted.set(path, identity);
+    /** By folder: the names in it that matter, or null for all. */
+    const wanted = new Map<string, Set<string> | null>();
+    for (const path of [own, ...others, dirname(choices)]) {
+      const below = foldersIn(path);
+      if (below !== null) for (const one of [path, ...below]) wanted.set(one, null);
+      else {
+        // The folder above tells when it comes; much else happens there.
+        const names = wanted.get(dirname(path));
+        if (names !== null) wanted.set(dirname(path), new Set(names).add(basename(path)));
+      }
     }
-    for (const [path, { identity }] of this.watched) if (wanted.get(path) !== identity) this.drop(path);
-    for (const [path, identity] of wanted) if (!this.watched.has(path)) this.add(path, identity);
+    this.names = wanted;
+    for (const [path, { identity }] of this.watched)
+      if (!wanted.has(path) || identityOf(path) !== identity) this.drop(path);
+    for (const path of wanted.keys()) {
+      const identity = identityOf(path);
+      if (identity !== null && !this.watched.has(path)) this.add(path, identity);
+    }
   }
 
   private drop(path: string): void {
@@ -62,7 +73,10 @@ export class FolderWatch {
 
   private add(path: string, identity: string): void {
     try {
-      const watcher = watch(path, { persistent: false }, () => this.heard());
+      const watcher = watch(path, { persistent: false }, (_what, name) => {
+        const names = this.names.get(path);
+        if (name === null || names == null || names.has(name)) this.heard();
+      });
       watcher.on('error', () => this.drop(path));
       this.watched.set(path, { watcher, identity });
     } catch {

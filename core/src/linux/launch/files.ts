@@ -68,8 +68,9 @@ export function writeBeside(place: string, file: NewFile, step: Step): string {
 }
 
 /** Replaces a file as a whole. */
-export function writeWhole(place: string, text: string, mode: number, step: Step): void {
-  const beside = writeBeside(place, { content: Buffer.from(text, 'utf8'), mode, sync: true }, step);
+export function writeWhole(place: string, content: string | Uint8Array, mode: number, step: Step): void {
+  const bytes = typeof content === 'string' ? Buffer.from(content, 'utf8') : content;
+  const beside = writeBeside(place, { content: bytes, mode, sync: true }, step);
   step();
   renameSync(beside, place);
 }

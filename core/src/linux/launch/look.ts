@@ -24,6 +24,9 @@ const DEEPEST = 8;
 /** A file that was changed so shortly before the look may change again without its times showing it. */
 const TICK_MS = 20;
 
+/** The list of a folder of which apps open which files; see mime-cache.ts. */
+export const CACHE = 'mimeinfo.cache';
+
 /** Names of files that were being written when something ended. */
 const TEMPORARY = /^\.gpu-handoff-[0-9a-f]{16}\.tmp$/;
 
@@ -199,6 +202,10 @@ export class LaunchLook {
     }
     note(own.files);
     note(originals.files);
+    for (const folder of [folders.own, ...folders.others]) {
+      const cache = seenAt(`${folder}/${CACHE}`, CACHE);
+      if (cache !== null) note(new Map([[cache.path, cache]]));
+    }
     this.own = own.files;
     this.below = below;
     this.originals = originals.files;
@@ -217,12 +224,17 @@ export class LaunchLook {
     return this.own.get(id)?.relative ?? this.originals.get(id)?.relative ?? id;
   }
 
+  /** The path of an app's entry in the user's folder, whether there is one or not. */
+  placeOf(id: string): string {
+    return join(this.folders.own, this.relativeOf(id));
+  }
+
   /** Everything that there is of an app, with the bytes. */
   filesOf(id: string): AppFiles {
     const known = this.read.get(id);
     if (known !== undefined) return known;
     const relative = this.relativeOf(id);
-    const place = join(this.folders.own, relative);
+    const place = this.placeOf(id);
     const found = (file: SeenFile | undefined, madeFor: string): FoundFile | null =>
       file === undefined
         ? null

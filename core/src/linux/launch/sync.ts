@@ -15,6 +15,7 @@ import {
   type SyncRules,
 } from '../../launch/sync.js';
 import { type Sentence, say, sentence } from '../../words.js';
+import { cacheOf, keepAssociations } from './associations.js';
 import { carryOut } from './carry-out.js';
 import { choicesOf, moveAside, readChoices, type StoredChoices, writeChoices } from './choices.js';
 import { codeOf, type Step } from './files.js';
@@ -135,7 +136,33 @@ interface Round {
   readonly whole: boolean;
 }
 
-function carryOutPlans(look: LaunchLook, plans: readonly AppPlan[], step: Step): Round {
+/** Whether an entry of ours is there once a plan is carried out. */
+function isOurs(look: LaunchLook, { id, operations }: AppPlan): boolean {
+  const last = operations[operations.length - 1];
+  return last === undefined ? choiceFor(look.filesOf(id), null) !== 'untouched' : last.kind === 'write';
+}
+
+/** Apps that have an entry of ours in the user's folder. Those without a plan are as their choices were made true. */
+function placed(
+  look: LaunchLook,
+  plans: readonly AppPlan[],
+  choices: Choices | null,
+  keys: ReadonlyMap<string, string>,
+): string[] {
+  const planned = new Map(plans.map((plan) => [plan.id, plan]));
+  const ids = new Set([...Object.keys(choices ?? {}), ...planned.keys()]);
+  return [...ids].filter((id) => {
+    const plan = planned.get(id);
+    return keys.has(look.placeOf(id)) && (plan === undefined || isOurs(look, plan));
+  });
+}
+
+function carryOutPlans(
+  look: LaunchLook,
+  plans: readonly AppPlan[],
+  choices: Choices | null,
+  step: Step,
+): Round {
   const done = carryOut(look, plans, step);
   const keys = new Map(look.keys);
   for (const path of done.touched) {
@@ -143,13 +170,27 @@ function carryOutPlans(look: LaunchLook, plans: readonly AppPlan[], step: Step):
     if (now === null || !path.endsWith('.desktop')) keys.delete(path);
     else keys.set(path, now.key);
   }
+  const notes: string[] = [];
+  const cache = cacheOf(look.folders);
+  let whole = done.problems.length === 0;
+  try {
+    if (keepAssociations(look.folders, placed(look, plans, choices, keys), step)) {
+      const now = seenAt(cache, '');
+      if (now === null) keys.delete(cache);
+      else keys.set(cache, now.key);
+    }
+  } catch (fault) {
+    if (codeOf(fault) === '') throw fault;
+    whole = false;
+    notes.push(say(sentence('apps.not-written', { path: cache, why: reasonOf(fault) })));
+  }
   const told = plans.flatMap(({ id, problem }) => (problem === null ? [] : [{ id, problem }]));
   const changes = done.changes.flatMap(({ id, operation }): SyncChange[] => {
     const what = WHAT[operation.kind];
     return what === null ? [] : [{ id, what, sentence: say(operation.reason) }];
   });
   const problems = [...told, ...done.problems].map(({ id, problem }) => ({ id, sentence: say(problem) }));
-  return { report: { changes, problems, notes: [] }, keys, whole: done.problems.length === 0 };
+  return { report: { changes, problems, notes }, keys, whole };
 }
 
 /** A look after what an interrupted sync left half written is gone. */
@@ -194,19 +235,19 @@ function syncAll(job: SyncJob): SyncReport {
     const choices = choicesOf(stored, folders.choices);
     const rules = rulesOf(job, choices);
     const plans = concerned(look, choices).map((id) => planFor(look, rules, id));
-    const done = carryOutPlans(look, plans, step);
+    const done = carryOutPlans(look, plans, choices, step);
     changes.push(...done.report.changes);
     const after = new LaunchLook(folders);
     const settled = sameKeys(after.keys, done.keys);
     if (settled || round === MOST_ROUNDS) {
-      const { problems } = done.report;
+      const { problems, notes } = done.report;
       if (settled && done.whole && !look.unsure)
         writeIndex(
           folders.index,
           { fingerprint: fingerprint(done.keys, folders, stored, rules), problems },
           step,
         );
-      return { changes, problems, notes: [] };
+      return { changes, problems, notes };
     }
     look = after;
   }
@@ -267,11 +308,12 @@ function follow(
   look: LaunchLook,
   before: Remembered | null,
   plans: readonly AppPlan[],
+  choices: Choices,
   notes: readonly string[],
 ): SyncReport {
   const { folders } = job;
   const step = job.step ?? nothing;
-  const { report, keys, whole } = carryOutPlans(look, plans, step);
+  const { report, keys, whole } = carryOutPlans(look, plans, choices, step);
   if (before !== null && whole) {
     const stored = readChoices(folders.choices);
     const rules = rulesOf(job, stored.kind === 'read' ? stored.choices : null);
@@ -279,7 +321,7 @@ function follow(
     const problems = [...others, ...report.problems];
     writeIndex(folders.index, { fingerprint: fingerprint(keys, folders, stored, rules), problems }, step);
   }
-  return { ...report, notes };
+  return { ...report, notes: [...notes, ...report.notes] };
 }
 
 /** Keeps a choice and makes the entry follow at once. The id must be one that the caller found in the list. */
@@ -294,7 +336,7 @@ export async function setChoice(job: SyncJob, id: string, choice: Choice): Promi
     if (choice === 'untouched') delete choices[id];
     else choices[id] = choice;
     keep(job, choices);
-    return follow(job, look, before, [planFor(look, rulesOf(job, choices), id)], notes);
+    return follow(job, look, before, [planFor(look, rulesOf(job, choices), id)], choices, notes);
   });
 }
 
@@ -313,6 +355,6 @@ export async function undoEntries(job: SyncJob, id: string | null): Promise<Sync
     const plans = ids
       .filter((one) => outside(look, one) === null)
       .map((one) => planUndo(look.filesOf(one), digest));
-    return follow(job, look, before, plans, notes);
+    return follow(job, look, before, plans, choices, notes);
   });
 }
