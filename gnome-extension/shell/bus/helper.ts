@@ -122,7 +122,7 @@ export class Helper {
     this.presence = new Presence(connection, MANAGER.name, {
       owner: (owner) => this.ownerIs(owner),
       servicesChanged: () => {
-        if (this.link === 'absent') this.retry();
+        if (this.link === 'absent' || this.link === 'lost') this.retry();
       },
     });
   }
