@@ -12,8 +12,13 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest';
+import { DEFAULT_CONFIG } from '../../core/src/config.js';
+import { Engine } from '../../core/src/engine/engine.js';
 import { createWorkstation } from '../../core/src/linux/simulated/create.js';
+import { removeProcess } from '../../core/src/linux/simulated/edit.js';
+import { simulatedMachine } from '../../core/src/linux/simulated/machine.js';
+import { BLENDER } from './support-engine.js';
 import { type Tree, workstation } from './support-tree.js';
 import { environmentOf, folder, type Ran, run, SHELLS, writeWrapper } from './support-wrapper.js';
 
@@ -414,3 +419,26 @@ test('an app that is started sees it in its own process', async () => {
   child.stdin.end();
   await new Promise((resolve) => child.once('exit', resolve));
 });
+
+test('through a hand-off and back, on the simulated laptop: the VM has the card, then the app has it again', async () => {
+  const root = folder();
+  createWorkstation(root, 'laptop');
+  removeProcess(root, BLENDER);
+  const wrapper = writeWrapper(join(folder(), 'gpu-handoff-run'), root);
+  const reaches = (): boolean =>
+    '__NV_PRIME_RENDER_OFFLOAD' in environmentOf(run([wrapper, 'env', '-0']).stdout);
+  const simulated = simulatedMachine(root, { attends: true, delays: 0 });
+  onTestFinished(() => simulated.close());
+  const engine = new Engine(simulated, DEFAULT_CONFIG);
+  simulated.onHook = (operation, suboperation, extra, vm) =>
+    engine.hook({ operation, suboperation, extra, vm });
+  await engine.start();
+  const done = async (begun: Promise<string>): Promise<string> => (await engine.settled(await begun)).state;
+
+  expect(reaches()).toBe(true);
+  expect(await done(engine.handOff('win11', 1000))).toBe('done');
+  expect(reaches()).toBe(false);
+  expect(run([wrapper, '--require', 'true']).status).toBe(125);
+  expect(await done(engine.takeBack(DGPU, { force: false }, 1000))).toBe('done');
+  expect(reaches()).toBe(true);
+}, 60_000);

@@ -29,7 +29,9 @@ export interface Recipe {
 
 /**
  * By which variables a session, or a file of its user's, can keep apps off a card or lead them to another one. For
- * every driver these are taken out, unless they are set to something else.
+ * every driver these are taken out, unless they are set to something else. Left alone is what chooses how to draw and not
+ * where (GSK_RENDERER, GALLIUM_DRIVER), what names layers or folders to search, and NVIDIA's name of a provider
+ * (__NV_PRIME_RENDER_OFFLOAD_PROVIDER), which only X with several such cards needs.
  */
 const LEADS_ELSEWHERE: readonly string[] = [
   // Vulkan's loader: which manifests are read at all. SELECT outweighs DISABLE; VK_DRIVER_FILES, of old
