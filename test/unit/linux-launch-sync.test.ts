@@ -100,6 +100,18 @@ describe('an app of the system', () => {
     expect(home.read(`${OWN}/${BLENDER}`)).toContain(`Exec=${home.wrapper} my-blender %f\n`);
   });
 
+  it('is not gone for one that does not know its folder, but is when its file is', async () => {
+    const known = home.env.XDG_DATA_DIRS ?? '';
+    home.write('nix/share/applications/nixed.desktop', entry());
+    home.env.XDG_DATA_DIRS = `${home.path('nix/share')}:${known}`;
+    await home.choose('nixed.desktop', 'always');
+    home.env.XDG_DATA_DIRS = known;
+    expect(what(await home.sync())).toEqual([]);
+    home.remove('nix/share/applications/nixed.desktop');
+    home.install('other.desktop');
+    expect(what(await home.sync())).toEqual(['nixed.desktop removed']);
+  });
+
   it('that an earlier folder hides is away', async () => {
     await home.choose(BLENDER, 'always');
     home.write(`usr/local/share/applications/${BLENDER}`, '[Desktop Entry]\nType=Application\nHidden=true\n');

@@ -15,9 +15,13 @@ function bytesOf(text: string): number {
   return count;
 }
 
+/** What nearly every id is made of: ASCII without control characters and slash. */
+const USUAL = /^[ -.0-~]+$/;
+
 /** Whether a text from a caller can be an app's id: it is used as a file's name. */
 export function isAppId(id: string): boolean {
   if (id.slice(-SUFFIX.length) !== SUFFIX || id === SUFFIX) return false;
+  if (USUAL.test(id)) return id.length <= LONGEST;
   for (let i = 0; i < id.length; i += 1) {
     const code = id.charCodeAt(i);
     if (code < 0x20 || code === 0x7f || code === 0x2f || code === 0xfffd) return false;
@@ -27,7 +31,7 @@ export function isAppId(id: string): boolean {
 
 /** The id of the entry at a path below `applications`. */
 export function idOfPath(relative: string): string {
-  return relative.split('/').join('-');
+  return relative.indexOf('/') < 0 ? relative : relative.split('/').join('-');
 }
 
 /** The id without `.desktop`, as units and windows are named. */

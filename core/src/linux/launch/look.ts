@@ -14,6 +14,7 @@ import {
 import { dirname, join, resolve } from 'node:path';
 import { idOfPath, isAppId } from '../../launch/app-id.js';
 import type { Bytes } from '../../launch/bytes.js';
+import { provenanceOf } from '../../launch/entry.js';
 import type { AppFiles, FoundFile } from '../../launch/sync.js';
 import type { LaunchFolders } from './folders.js';
 
@@ -30,21 +31,46 @@ export const CACHE = 'mimeinfo.cache';
 /** Names of files that were being written when something ended. */
 const TEMPORARY = /^\.gpu-handoff-[0-9a-f]{16}\.tmp$/;
 
-/** An entry's file, without its bytes. */
-export interface SeenFile {
+/** An entry's file, without its bytes. What only few of them are asked for is not made up in advance. */
+export class SeenFile {
   readonly id: string;
   readonly path: string;
   /** Below its folder. */
   readonly relative: string;
-  readonly link: boolean;
   /** In a folder that is a link. */
   readonly outside: boolean;
-  readonly mode: number;
-  /** Of the name itself, not of where it leads. */
-  readonly identity: string;
   /** Changes whenever the file does. */
   readonly key: string;
   readonly changedMs: number;
+  private readonly stat: Stats;
+  private readonly target: Stats | null;
+
+  constructor(stat: Stats, path: string, relative: string, outside: boolean) {
+    const link = stat.isSymbolicLink();
+    const target = link ? statOrNull(path) : null;
+    this.id = idOfPath(relative);
+    this.path = path;
+    this.relative = relative;
+    this.outside = outside;
+    this.stat = stat;
+    this.target = target;
+    this.key = link ? `${numbers(stat)}>${target === null ? '' : numbers(target)}` : numbers(stat);
+    this.changedMs = target === null ? stat.ctimeMs : Math.max(stat.ctimeMs, target.ctimeMs);
+  }
+
+  get link(): boolean {
+    return this.stat.isSymbolicLink();
+  }
+
+  /** The permission bits of what it leads to. */
+  get mode(): number {
+    return (this.target ?? this.stat).mode & 0o777;
+  }
+
+  /** Of the name itself, not of where it leads. */
+  get identity(): string {
+    return `${this.stat.dev}:${this.stat.ino}`;
+  }
 }
 
 interface Folder {
@@ -72,26 +98,10 @@ function lstatOrNull(path: string): Stats | null {
   }
 }
 
-function seenFrom(stat: Stats, path: string, relative: string, outside: boolean): SeenFile {
-  const link = stat.isSymbolicLink();
-  const target = link ? statOrNull(path) : stat;
-  return {
-    id: idOfPath(relative),
-    path,
-    relative,
-    link,
-    outside,
-    mode: (target ?? stat).mode & 0o777,
-    identity: `${stat.dev}:${stat.ino}`,
-    key: link ? `${numbers(stat)}>${target === null ? '' : numbers(target)}` : numbers(stat),
-    changedMs: Math.max(stat.ctimeMs, target?.ctimeMs ?? 0),
-  };
-}
-
 /** What a name is now; null where there is none. */
 export function seenAt(path: string, relative: string): SeenFile | null {
   const stat = lstatOrNull(path);
-  return stat === null ? null : seenFrom(stat, path, relative, false);
+  return stat === null ? null : new SeenFile(stat, path, relative, false);
 }
 
 function namesOf(path: string): string[] {
@@ -110,7 +120,7 @@ function lookInto(folder: string): Folder {
     const folders: { name: string; link: boolean }[] = [];
     for (const name of namesOf(path)) {
       const inside = `${path}/${name}`;
-      if (TEMPORARY.test(name)) {
+      if (name.startsWith('.gpu-handoff-') && TEMPORARY.test(name)) {
         temporary.push(inside);
         continue;
       }
@@ -118,7 +128,7 @@ function lookInto(folder: string): Folder {
       if (stat === null) continue;
       if (stat.isDirectory()) folders.push({ name, link: false });
       else if (name.endsWith('.desktop')) {
-        const seen = seenFrom(stat, inside, prefix + name, outside);
+        const seen = new SeenFile(stat, inside, prefix + name, outside);
         if (isAppId(seen.id) && !files.has(seen.id)) files.set(seen.id, seen);
       } else if (stat.isSymbolicLink() && statOrNull(inside)?.isDirectory())
         folders.push({ name, link: true });
@@ -229,6 +239,20 @@ export class LaunchLook {
     return join(this.folders.own, this.relativeOf(id));
   }
 
+  /**
+   * The file that an entry of ours says it was made of. Sessions know folders that services may lack (Nix, Guix, a
+   * profile's own), and an app is not gone because one that looks does not know where it is.
+   */
+  private sourceElsewhere(id: string, own: FoundFile | null): SeenFile | undefined {
+    const from = own === null || own.bytes === null ? null : provenanceOf(own.bytes);
+    const folder = '/applications/';
+    const path = from?.sourcePath ?? '';
+    const at = path.lastIndexOf(folder);
+    if (at < 0 || path.startsWith(`${this.folders.own}/`)) return undefined;
+    const relative = path.slice(at + folder.length);
+    return idOfPath(relative) === id ? (seenAt(path, relative) ?? undefined) : undefined;
+  }
+
   /** Everything that there is of an app, with the bytes. */
   filesOf(id: string): AppFiles {
     const known = this.read.get(id);
@@ -239,11 +263,12 @@ export class LaunchLook {
       file === undefined
         ? null
         : { path: file.path, bytes: bytesOf(file, madeFor), mode: file.mode, identity: file.identity };
-    const below = this.below.get(id);
+    const own = found(this.own.get(id), dirname(place));
+    const below = this.below.get(id) ?? this.sourceElsewhere(id, own);
     const files: AppFiles = {
       id,
       place,
-      own: found(this.own.get(id), dirname(place)),
+      own,
       originalPath: join(this.folders.originals, relative),
       original: found(this.originals.get(id), dirname(place)),
       below: found(below, below === undefined ? '' : dirname(below.path)),
