@@ -272,7 +272,7 @@ export const WORDS = {
   'desk.lost': 'No answer',
   'desk.lost.line': 'The helper does not answer: {why}',
   'desk.no-bus': 'the system bus is gone.',
-  'desk.ends-at-once': 'it ends as soon as it was started.',
+  'desk.ends-at-once': 'it ends as soon as it was started; “journalctl -u gpu-handoff” says why.',
   'desk.no-second': 'One card only',
   'desk.no-second.line': 'This machine has no second graphics card that could change hands.',
   'desk.used-by': 'Used By',

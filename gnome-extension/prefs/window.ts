@@ -41,7 +41,17 @@ export function fillWindow(
   window.set_default_size(720, 760);
   window.add(behaviourPage(window, settings, translate));
   for (const { page } of [apps, machines, health]) window.add(page);
+  // The menu asks for a page before it opens the window, which may be open already.
+  const showPage = (): void => {
+    const page = settings.get_string('page');
+    if (page === '') return;
+    settings.reset('page');
+    if (page === 'health') window.set_visible_page(health.page);
+  };
+  const pageId = settings.connect('changed::page', showPage);
+  showPage();
   window.connect('close-request', () => {
+    settings.disconnect(pageId);
     room.helper.stop();
     room.service.stop();
     return false;

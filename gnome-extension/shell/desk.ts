@@ -39,7 +39,10 @@ export class Desk {
     });
     this.session = new Session();
     this.indicator = new Indicator(this.model, icons, this.settings);
-    this.tile = new Tile(this.model, icons, () => extension.openPreferences());
+    this.tile = new Tile(this.model, icons, (page) => {
+      if (page !== '') this.settings.set_string('page', page);
+      extension.openPreferences();
+    });
     // The published types know neither subclasses of items nor indicators that are no buttons.
     this.indicator.quickSettingsItems.push(this.tile as QuickSettingsItem);
     const quickSettings: { addExternalIndicator(indicator: SystemIndicator): void } = Main.panel.statusArea

@@ -23,7 +23,7 @@ export class Tile extends QuickMenuToggle implements View {
 
   private readonly model: Model;
   private readonly icons: Icons;
-  private readonly openSettings: () => void;
+  private readonly openSettings: (page: string) => void;
   private readonly scroll: St.ScrollView;
   private readonly list: St.BoxLayout;
   private readonly nameLine: St.Label;
@@ -35,7 +35,7 @@ export class Tile extends QuickMenuToggle implements View {
   private readonly sections: SectionView[] = [];
   private cards = '';
 
-  constructor(model: Model, icons: Icons, openSettings: () => void) {
+  constructor(model: Model, icons: Icons, openSettings: (page: string) => void) {
     super({ toggleMode: false });
     this.model = model;
     this.icons = icons;
@@ -74,7 +74,7 @@ export class Tile extends QuickMenuToggle implements View {
     this.menu.addMenuItem(new PopupSeparatorMenuItem());
     this.menu.addAction(say(sentence('do.settings'), model.translate), () => {
       Main.panel.closeQuickSettings();
-      openSettings();
+      openSettings('');
     });
     this.menu.connect('open-state-changed', (_menu: unknown, open: boolean) => {
       this.openChanged(open);
@@ -167,7 +167,7 @@ export class Tile extends QuickMenuToggle implements View {
         dismiss: (of, operation) => model.dismiss(of, operation),
         doctor: () => {
           Main.panel.closeQuickSettings();
-          this.openSettings();
+          this.openSettings('health');
         },
       });
       this.sections.push(view);
