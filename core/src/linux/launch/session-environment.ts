@@ -37,6 +37,18 @@ const OF_SERVICES = [
   '_',
 ];
 
+/** What every process of the user has; systemd gives it to services also where the manager does not list it. */
+const OF_EVERYBODY = [
+  'DBUS_SESSION_BUS_ADDRESS',
+  'HOME',
+  'LANG',
+  'LOGNAME',
+  'PATH',
+  'SHELL',
+  'USER',
+  'XDG_RUNTIME_DIR',
+];
+
 /** `NAME=value` as the manager lists them; a line without a name is none. */
 function fromList(list: readonly string[]): Record<string, string> {
   const environment: Record<string, string> = {};
@@ -56,8 +68,10 @@ export function sessionEnvironment(
   own: Environment,
 ): Record<string, string> {
   const environment: Record<string, string> = manager === null ? {} : fromList(manager);
-  if (manager === null)
-    for (const [name, value] of Object.entries(own)) if (value !== undefined) environment[name] = value;
+  for (const name of manager === null ? Object.keys(own) : OF_EVERYBODY) {
+    const value = own[name];
+    if (value !== undefined) environment[name] ??= value;
+  }
   for (const name of OF_SERVICES) delete environment[name];
   return environment;
 }
