@@ -1,5 +1,13 @@
 import { createHash } from 'node:crypto';
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Rewriting, rewriteEntry } from '../../core/src/launch/entry.js';
@@ -80,7 +88,12 @@ function makeAnew(source: Source, variant: Variant): string | null {
 /** Lays a work folder out: every variant of every source, and a recorder for every program that one names. */
 export function layOut(all: readonly Source[]): string {
   const work = join(CACHE, `work-${process.pid}`);
-  rmSync(work, { recursive: true, force: true });
+  // With what a run that was killed has left.
+  for (const name of readdirSync(CACHE)) {
+    const pid = /^work-(\d+)$/.exec(name)?.[1];
+    if (pid !== undefined && (pid === String(process.pid) || !existsSync(`/proc/${pid}`)))
+      rmSync(join(CACHE, name), { recursive: true, force: true });
+  }
   const programs = new Set([WRAPPER, `${STUBS}/xdg-terminal-exec`, `${STUBS}/konsole`]);
   for (const source of all) {
     for (const variant of Object.keys(VARIANTS) as Variant[]) {
