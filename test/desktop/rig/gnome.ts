@@ -40,8 +40,10 @@ export interface Appearance {
 export interface GnomeOptions {
   /** Left out: ours. Null: none. */
   readonly extension?: Installed | null;
+  /** True where the extension is installed and not enabled. */
+  readonly disabled?: boolean;
   /** The workstation behind the helper, and how it behaves. The session's user may do everything. */
-  readonly helper?: Pick<HelperOptions, 'scenario' | 'prepare' | 'pace' | 'rules'>;
+  readonly helper?: Pick<HelperOptions, 'scenario' | 'prepare' | 'pace' | 'rules' | 'files'>;
   /** True where the helper is not installed until `installHelper()`. */
   readonly withoutHelper?: boolean;
   readonly appearance?: Appearance;
@@ -112,6 +114,15 @@ export interface AppWindow {
   /** The one that fits, waited for. */
   see(query: Pick<Query, 'name' | 'role' | 'nth'>): Promise<Accessible>;
   click(query: Pick<Query, 'name' | 'role' | 'nth'>): Promise<void>;
+}
+
+export interface MainLoop {
+  /** Of the processor. */
+  readonly milliseconds: number;
+  /** How often it went to sleep. */
+  readonly switches: number;
+  /** Bytes that the process alone has written to. */
+  readonly memory: number;
 }
 
 export interface Leftovers {
@@ -187,7 +198,7 @@ export async function startGnome(options: GnomeOptions = {}): Promise<GnomeSessi
       mkdirSync(join(dir, 'bus'), { mode: 0o755 });
       options.helper?.prepare?.(dir);
     },
-    files: { '/etc/dbus-1/system-local.conf': SECOND_SOCKET },
+    files: { ...options.helper?.files, '/etc/dbus-1/system-local.conf': SECOND_SOCKET },
   });
   try {
     const extension = options.extension === undefined ? OURS : options.extension;
@@ -258,7 +269,7 @@ export class GnomeSession {
   }
 
   async start(): Promise<void> {
-    const { appearance, scale, locale, settings, files } = this.#options;
+    const { appearance, disabled = false, scale, locale, settings, files } = this.#options;
     const language = locale === undefined ? {} : { LANG: `${locale}.UTF-8`, LANGUAGE: locale };
     const env = {
       XDG_SESSION_TYPE: 'wayland',
@@ -287,7 +298,7 @@ export class GnomeSession {
         [
           'org.gnome.shell',
           'enabled-extensions',
-          this.#extension === null ? '@as []' : `['${this.#extension.uuid}']`,
+          this.#extension === null || disabled ? '@as []' : `['${this.#extension.uuid}']`,
         ],
         ...(settings ?? []),
       ],
@@ -313,7 +324,7 @@ export class GnomeSession {
     if (scale === 2) await this.#hands.ask('scale', { scale: 2 });
     if (appearance !== undefined) await this.appear(appearance);
     const uuid = this.#extension?.uuid;
-    if (uuid !== undefined) {
+    if (uuid !== undefined && !disabled) {
       await this.waitFor(
         'the extension',
         async () => (await this.look(`Main.extensionManager.lookup('${uuid}')?.state`)) === 1,
@@ -599,6 +610,24 @@ export class GnomeSession {
       pairs.map((pair) => [pair.slice(0, pair.indexOf('=')), pair.slice(pair.indexOf('=') + 1)]),
     );
     return { pid, environment };
+  }
+
+  /** What the shell's main loop has taken so far, and what the shell's process has in memory. */
+  async mainLoop(): Promise<MainLoop> {
+    const { bus } = this.helperBus;
+    const { pid } = await this.process(/^gnome-shell --headless/);
+    const read = async (path: string): Promise<string> => (await bus.run(['cat', path])).stdout;
+    const task = `/proc/${pid}/task/${pid}`;
+    const [times, status, memory] = await Promise.all([
+      read(`${task}/schedstat`),
+      read(`${task}/status`),
+      read(`/proc/${pid}/smaps_rollup`),
+    ]);
+    return {
+      milliseconds: Number.parseInt(times, 10) / 1e6,
+      switches: Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1]),
+      memory: Number(/^Private_Dirty:\s+(\d+)/m.exec(memory)?.[1]) * 1024,
+    };
   }
 
   /** Ends the helper at once, as a crash would. The bus starts another when somebody asks for it. */

@@ -172,7 +172,8 @@ export function leftovers() {
   const path = '/tmp/memory.md';
   System.dumpMemoryInfo(path);
   const [, bytes] = Gio.File.new_for_path(path).load_contents(null);
-  const [, json] = new TextDecoder().decode(bytes).split('```');
+  // Every dump is added to the file.
+  const json = new TextDecoder().decode(bytes).split('```').at(-2);
   const { gcBytes, mallocBytes } = JSON.parse(json.replace('json', ''));
   const context = GLib.MainContext.default();
   const probe = GLib.idle_add(GLib.PRIORITY_DEFAULT_IDLE, () => GLib.SOURCE_REMOVE);

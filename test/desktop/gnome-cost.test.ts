@@ -1,0 +1,182 @@
+/** What the extension costs the shell: time, wake-ups and memory, beside a shell without it. */
+import dbus from 'dbus-next';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { MANAGER } from '../../core/src/contract.js';
+import { connect } from '../bus/rig/session.js';
+import { type GnomeSession, type Point, startGnome } from './rig/gnome.js';
+import { glance } from './support.js';
+
+const PROPERTIES = 'org.freedesktop.DBus.Properties';
+const CHANGES = 1000;
+const OPENINGS = 100;
+
+type Dict = Record<string, dbus.Variant>;
+
+/** Speaks in the helper's place, with what the real one said, as often as is asked of it. */
+class Speaker {
+  readonly #client: dbus.MessageBus;
+  readonly #said = new Map<string, dbus.Message>();
+  #all: Dict = {};
+
+  constructor(client: dbus.MessageBus) {
+    this.#client = client;
+  }
+
+  /** Listens to the real helper. */
+  async learn(): Promise<void> {
+    const ask = async (iface: string, member: string, signature: string, body: unknown[]): Promise<void> => {
+      const where = { destination: MANAGER.name, path: MANAGER.path, interface: iface };
+      const reply = await this.#client.call(new dbus.Message({ ...where, member, signature, body }));
+      if (reply !== null) this.#said.set(member, reply);
+    };
+    await ask(PROPERTIES, 'GetAll', 's', [MANAGER.interface]);
+    await ask(MANAGER.interface, 'ListVirtualMachines', 'a{sv}', [{}]);
+    await ask(MANAGER.interface, 'GetHolders', 'sa{sv}', ['0000:01:00.0', {}]);
+    this.#all = this.#said.get('GetAll')?.body[0] as Dict;
+  }
+
+  /** Takes the name, and answers. */
+  async speak(): Promise<void> {
+    this.#client.on('message', (message: dbus.Message) => {
+      if (message.type !== dbus.MessageType.METHOD_CALL || message.path !== MANAGER.path) return;
+      const said = this.#said.get(message.member ?? '');
+      const { signature, body } = said ?? { signature: '', body: [] };
+      this.#client.send(dbus.Message.newMethodReturn(message, signature ?? '', body));
+    });
+    await this.#client.requestName(MANAGER.name, dbus.NameFlag.DO_NOT_QUEUE);
+  }
+
+  /** Tells of one change of the card, of which every second undoes the one before. */
+  change(count: number): void {
+    const cards = this.#all.Cards?.value as Dict[];
+    const changed = cards.map((card) =>
+      card.role?.value === 'dgpu'
+        ? { ...card, asleep: new dbus.Variant('b', count % 2 === 0), why: new dbus.Variant('s', '') }
+        : card,
+    );
+    const values = { Cards: new dbus.Variant('aa{sv}', changed) };
+    const body = [MANAGER.interface, values, []];
+    this.#client.send(
+      dbus.Message.newSignal(MANAGER.path, PROPERTIES, 'PropertiesChanged', 'sa{sv}as', body),
+    );
+  }
+}
+
+describe('the extension', () => {
+  let shell: GnomeSession;
+  let speaker: Speaker;
+  beforeAll(async () => {
+    shell = await startGnome();
+    await glance(shell, 'held');
+    speaker = new Speaker(await connect(shell.helperBus.bus.address));
+    await speaker.learn();
+    await shell.removeHelper();
+    await speaker.speak();
+    await glance(shell, 'held');
+  });
+  afterAll(() => shell?.stop());
+
+  /** A thousand changes, as fast as the bus takes them; resolves when the last can have been seen. */
+  async function changes(): Promise<void> {
+    for (let i = 1; i <= CHANGES; i++) {
+      speaker.change(i);
+      if (i % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 15));
+    }
+    // Behind all of them in the same queue.
+    await shell.look('1');
+  }
+
+  /** Milliseconds of the processor that the shell's main loop takes for something. */
+  async function cost(act: () => Promise<void>): Promise<number> {
+    const before = await shell.mainLoop();
+    await act();
+    const after = await shell.mainLoop();
+    return after.milliseconds - before.milliseconds;
+  }
+
+  it('handles a change of state in less than 2 ms', async () => {
+    const on = await cost(changes);
+    await glance(shell, 'asleep');
+    await shell.enable(false);
+    const off = await cost(changes);
+    await shell.enable(true);
+    const each = (on - off) / CHANGES;
+    console.log(`one change of state: ${each.toFixed(3)} ms of main loop`);
+    expect(each).toBeGreaterThan(0);
+    expect(each).toBeLessThan(2);
+  });
+
+  it('sleeps while nothing changes', async () => {
+    const wakeUps = async (): Promise<number> => {
+      const before = await shell.mainLoop();
+      await new Promise((resolve) => setTimeout(resolve, 3_000));
+      return (await shell.mainLoop()).switches - before.switches;
+    };
+    const on = await wakeUps();
+    await shell.enable(false);
+    const off = await wakeUps();
+    await shell.enable(true);
+    console.log(`wake-ups in 3 s: ${on} with it, ${off} without`);
+    // A timer of its own, were it once a second, would be three more.
+    expect(on).toBeLessThanOrEqual(off + 2);
+  });
+
+  it('keeps no memory of what was', async () => {
+    const quickSettings = await shell.see({ type: 'QuickSettings' });
+    const middle = (one: Point & { width: number; height: number }): Point => ({
+      x: one.x + one.width / 2,
+      y: one.y + one.height / 2,
+    });
+    /** Openings of Quick Settings, and of the tile in them where there is one. */
+    const openings = async (tile: boolean, count: number): Promise<void> => {
+      for (let i = 0; i < count; i++) {
+        await shell.click(middle(quickSettings));
+        await shell.see({ style: 'quick-settings-grid' });
+        if (tile) {
+          await shell.click({ style: 'gpu-handoff-tile' });
+          await shell.see({ style: 'gpu-handoff-content' });
+        }
+        await shell.closeEverything();
+      }
+    };
+    const growth = async (tile: boolean): Promise<number> => {
+      // What is made at the first times and kept is not growth.
+      await changes();
+      await openings(tile, 5);
+      const before = await shell.leftovers();
+      await changes();
+      await openings(tile, OPENINGS);
+      const after = await shell.leftovers();
+      expect(after.actors).toBeLessThanOrEqual(before.actors + 20);
+      return after.heap - before.heap;
+    };
+    const on = await growth(true);
+    await shell.enable(false);
+    const off = await growth(false);
+    await shell.enable(true);
+    console.log(`growth of the heap: ${on} bytes with it, ${off} without`);
+    // A kilobyte for each change would be a million; a hundred thousand up or down is the collector's mood.
+    expect(on).toBeLessThan(Math.max(off, 0) + 500_000);
+  }, 240_000);
+
+  it('takes less than 5 MiB', async () => {
+    expect(shell.complaints()).toEqual([]);
+    const fresh = await startGnome({ disabled: true });
+    try {
+      const memory = async (): Promise<number> => {
+        // Without what can be collected.
+        await fresh.leftovers();
+        return (await fresh.mainLoop()).memory;
+      };
+      const before = await memory();
+      await fresh.enable(true);
+      await glance(fresh, 'held');
+      const after = await memory();
+      const mebibytes = (after - before) / 1024 / 1024;
+      console.log(`enabling takes ${mebibytes.toFixed(1)} MiB`);
+      expect(mebibytes).toBeLessThan(5);
+    } finally {
+      await fresh.stop();
+    }
+  });
+});
