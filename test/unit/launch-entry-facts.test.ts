@@ -91,6 +91,8 @@ describe('what is special', () => {
     ['a terminal', entry('Terminal=true'), ['terminal']],
     ['KDE’s preference', entry('X-KDE-RunOnDiscreteGpu=true'), ['prefers-dgpu']],
     ['another user', entry('X-KDE-SubstituteUID=true'), ['substitutes-user']],
+    ['another user by pkexec', exec('env A=1 /usr/bin/pkexec tool'), ['substitutes-user']],
+    ['Steam of snap', exec('env BAMF_DESKTOP_FILE_HINT=/x /snap/bin/steam %U'), ['snap', 'steam-client']],
     ['a program behind env’s options', exec('/usr/bin/env -u FOO -i A=1 /snap/bin/code'), ['snap']],
     [
       'what stands in an action',

@@ -14,6 +14,9 @@ export const DBUS_ACTIVATABLE = 'DBusActivatable';
 
 const BYTE_ORDER_MARK = '\u00ef\u00bb\u00bf';
 
+/** Programs that start another as a different user, and give it a new environment. */
+const OTHER_USER = /^(pkexec|sudo|doas|su|run0|kdesu|kdesudo|gksu|gksudo|lxqt-sudo)$/;
+
 /** Steam's id in flatpak. */
 const STEAM_FLATPAK = 'com.valvesoftware.Steam';
 
@@ -69,7 +72,7 @@ export function specialsOf(source: Bytes, lines: readonly Line[]): Special[] {
     ['steam-game', game],
     ['terminal', says('Terminal')],
     ['prefers-dgpu', PREFERENCES.some((key) => isTrue(entryValue(source, lines, key) ?? ''))],
-    ['substitutes-user', says('X-KDE-SubstituteUID')],
+    ['substitutes-user', says('X-KDE-SubstituteUID') || OTHER_USER.test(name)],
   ];
   return found.filter(([, is]) => is).map(([special]) => special);
 }
