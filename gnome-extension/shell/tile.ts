@@ -13,8 +13,9 @@ import type { Model, View } from './model.js';
 import { SectionView } from './section.js';
 import { column, nameButton, paragraph, row, setText, Tall, wordButton } from './widgets.js';
 
-/** The part of the screen's height that the list may take: the tiles above and the header stay in sight. */
-const SHARE_OF_HEIGHT = 0.52;
+/** What stands between the tile and the edge of the screen beside the list: header, Cancel, settings, margins. */
+const BESIDE_THE_LIST = 220;
+const SHORTEST_LIST = 160;
 
 export class Tile extends QuickMenuToggle implements View {
   static {
@@ -119,7 +120,9 @@ export class Tile extends QuickMenuToggle implements View {
     const { primaryIndex } = Main.layoutManager;
     const area = Main.layoutManager.getWorkAreaForMonitor(primaryIndex);
     const { scaleFactor } = St.ThemeContext.get_for_stage(global.stage);
-    const height = Math.round((area.height * SHARE_OF_HEIGHT) / scaleFactor);
+    const [, y] = this.get_transformed_position();
+    const below = (area.y + area.height - y - this.height) / scaleFactor - BESIDE_THE_LIST;
+    const height = Math.round(Math.max(SHORTEST_LIST, below));
     this.scroll.style = `max-height: ${height}px;`;
   }
 

@@ -86,6 +86,11 @@ describe('states', () => {
   });
 });
 
+test('why it is stuck is a whole sentence', () => {
+  const stuck = published([card({ state: 'stuck', why: 'the step “x” hangs inside the kernel.' })]);
+  expect(only({ published: stuck }).line).toBe('Needs a reboot: the step “x” hangs inside the kernel.');
+});
+
 describe('where it can go', () => {
   test('to the VMs that have it among their devices', () => {
     const machines = [

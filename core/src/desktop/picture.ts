@@ -204,7 +204,7 @@ function presentationOf(card: CardPublished, groups: number, translate?: Transla
       asleep: card.asleep,
       driver: card.driver,
       vmName: card.vmName,
-      why: sayTold(card.why, translate).replace(/\.$/, ''),
+      why: sayTold(card.why, translate),
       obstacle: obstacle === undefined ? '' : sayTold(obstacle, translate),
     },
     groups,
