@@ -1,6 +1,6 @@
 /** Which way entries take to the dGPU now: what switcheroo-control says, in this session's environment. */
 
-import { reasonOf } from '../../../core/src/errors.js';
+import { HandoffError, reasonOf } from '../../../core/src/errors.js';
 import type { Way } from '../../../core/src/launch/entry.js';
 import { cardsNow } from '../../../core/src/linux/launch/cards.js';
 import type { Environment } from '../../../core/src/linux/launch/folders.js';
@@ -18,17 +18,28 @@ export interface WayNow {
   readonly reason: string;
 }
 
+/** QuickBus words its failures for the helper, which was not asked here. */
+function plainly(fault: unknown): Error {
+  return new Error(
+    fault instanceof HandoffError ? (fault.sentence.values.why ?? fault.message) : reasonOf(fault),
+  );
+}
+
 async function askNow(address: string | null): Promise<SwitcherooFacts> {
   let bus: QuickBus;
   try {
     bus = new QuickBus(addressOf(address));
   } catch (fault) {
-    return { owner: 'switcheroo', ownerName: '', gpus: [], failure: reasonOf(fault) };
+    return { owner: 'switcheroo', ownerName: '', gpus: [], failure: plainly(fault).message };
   }
   try {
-    return await askSwitcheroo(({ destination, path, interface: iface, member, body }) =>
-      bus.call({ destination, path, interface: iface, member, strings: body.map(String) }),
-    );
+    return await askSwitcheroo(async ({ destination, path, interface: iface, member, body }) => {
+      try {
+        return await bus.call({ destination, path, interface: iface, member, strings: body.map(String) });
+      } catch (fault) {
+        throw plainly(fault);
+      }
+    });
   } finally {
     bus.close();
   }
