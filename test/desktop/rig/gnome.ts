@@ -110,10 +110,20 @@ export interface Accessible {
 
 /** A window of an application, as a screen reader is told of it. */
 export interface AppWindow {
-  find(query: Pick<Query, 'name' | 'role'>): Promise<Accessible[]>;
+  find(query: WindowQuery): Promise<Accessible[]>;
   /** The one that fits, waited for. */
-  see(query: Pick<Query, 'name' | 'role' | 'nth'>): Promise<Accessible>;
-  click(query: Pick<Query, 'name' | 'role' | 'nth'>): Promise<void>;
+  see(query: WindowQuery): Promise<Accessible>;
+  click(query: WindowQuery): Promise<void>;
+  /** Waits until nothing in it changes any more. */
+  settled(): Promise<void>;
+}
+
+/** How something in a window is meant. */
+export interface WindowQuery {
+  readonly name?: string | RegExp;
+  readonly role?: string | RegExp;
+  /** Which of several, from 0. */
+  readonly nth?: number;
 }
 
 export interface MainLoop {
@@ -424,14 +434,18 @@ export class GnomeSession {
   }
 
   /** Waits until nothing on the screen changes any more. */
-  async settled(): Promise<void> {
+  settled(): Promise<void> {
+    return this.#rest(() => this.outline());
+  }
+
+  async #rest(look: () => Promise<string>): Promise<void> {
     let last = '';
     let same = 0;
     await this.waitFor('a screen at rest', async () => {
-      const now = await this.outline();
+      const now = await look();
       same = now === last ? same + 1 : 0;
       last = now;
-      return same >= 5;
+      return same >= 4;
     });
   }
 
@@ -576,14 +590,20 @@ export class GnomeSession {
         (await this.accessibles(application)).filter(
           (one) =>
             one.states.includes('showing') &&
-            (role === undefined || one.role === role) &&
-            (name === undefined || (typeof name === 'string' ? one.name === name : name.test(one.name))),
+            (role === undefined || isMeant(one.role, role)) &&
+            (name === undefined || isMeant(one.name, name)),
         ),
       see: (query) =>
         this.waitFor(
           `${describe(query)} in the window`,
           async () => (await window.find(query))[query.nth ?? 0],
         ),
+      settled: () =>
+        this.#rest(async () => {
+          // Places are left out: GTK gives random ones for what has none.
+          const all = await window.find({});
+          return JSON.stringify(all.map(({ name, role, states }) => [name, role, states]));
+        }),
       click: async (query) => {
         const one = await window.see(query);
         const at = (await place()) as Point;
@@ -658,8 +678,12 @@ export class GnomeSession {
   }
 }
 
-function describe(query: Query): string {
-  return JSON.stringify({ ...query, ...(query.name === undefined ? {} : { name: String(query.name) }) });
+function describe(query: Query | WindowQuery): string {
+  return JSON.stringify(query, (_key, value: unknown) => (value instanceof RegExp ? String(value) : value));
+}
+
+function isMeant(text: string, meant: string | RegExp): boolean {
+  return typeof meant === 'string' ? text === meant : meant.test(text);
 }
 
 const KEYSYMS: Readonly<Record<string, number>> = {
