@@ -42,8 +42,12 @@ export class SeenFile {
   /** Changes whenever the file does. */
   readonly key: string;
   readonly changedMs: number;
-  private readonly stat: Stats;
-  private readonly target: Stats | null;
+  readonly link: boolean;
+  /** The permission bits of what it leads to. */
+  readonly mode: number;
+  // Not the whole Stats: thousands of them are much to carry along.
+  private readonly dev: number;
+  private readonly ino: number;
 
   constructor(stat: Stats, path: string, relative: string, outside: boolean) {
     const link = stat.isSymbolicLink();
@@ -52,24 +56,17 @@ export class SeenFile {
     this.path = path;
     this.relative = relative;
     this.outside = outside;
-    this.stat = stat;
-    this.target = target;
+    this.link = link;
+    this.mode = (target ?? stat).mode & 0o777;
+    this.dev = stat.dev;
+    this.ino = stat.ino;
     this.key = link ? `${numbers(stat)}>${target === null ? '' : numbers(target)}` : numbers(stat);
     this.changedMs = target === null ? stat.ctimeMs : Math.max(stat.ctimeMs, target.ctimeMs);
   }
 
-  get link(): boolean {
-    return this.stat.isSymbolicLink();
-  }
-
-  /** The permission bits of what it leads to. */
-  get mode(): number {
-    return (this.target ?? this.stat).mode & 0o777;
-  }
-
   /** Of the name itself, not of where it leads. */
   get identity(): string {
-    return `${this.stat.dev}:${this.stat.ino}`;
+    return `${this.dev}:${this.ino}`;
   }
 }
 
