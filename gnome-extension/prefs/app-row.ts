@@ -23,6 +23,11 @@ export class AppItem extends GObject.Object {
     this.row = row;
   }
 
+  /** Shows a row that was read anew, where it is another one. */
+  become(row: AppRow): void {
+    if (JSON.stringify(row) !== JSON.stringify(this.row)) this.show(row);
+  }
+
   show(row: AppRow, pending = false): void {
     this.row = row;
     this.pending = pending;

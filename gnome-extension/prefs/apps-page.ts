@@ -212,7 +212,7 @@ export class AppsPage {
     const same = now.length === rows.length && now.every((item, index) => item.row.id === rows[index]?.id);
     if (same)
       rows.forEach((row, index) => {
-        if (!this.#pending.has(row.id)) now[index]?.show(row);
+        if (!this.#pending.has(row.id)) now[index]?.become(row);
       });
     else
       this.#store.splice(
@@ -238,8 +238,8 @@ export class AppsPage {
         item.show({ ...before, choice });
         const [answer] = dictsOf([result]);
         const said = answer === undefined ? '' : textOf(answer, 'sentence');
+        // What else has changed by it comes with the next revision.
         if (said !== '') this.#tell(this.#room.tell(said));
-        this.#ask();
       },
       (error: unknown) => {
         this.#pending.delete(id);
