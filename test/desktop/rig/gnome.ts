@@ -413,10 +413,11 @@ export class GnomeSession {
   }
 
   /** The one thing on the screen that fits, waited for. */
-  async see(query: Query): Promise<Seen> {
+  async see(query: Query, timeoutMs?: number): Promise<Seen> {
     return this.waitFor(
       `${describe(query)} on the screen`,
       async () => (await this.find(query))[query.nth ?? 0],
+      timeoutMs,
     );
   }
 

@@ -69,6 +69,9 @@ function labelOf(accessible) {
 }
 
 /** What a screen reader is told of an application, depth first; places are relative to its window. */
+/** Milliseconds: a program that draws by software on a busy machine answers late, not never. */
+Atspi.set_timeout(10_000, 20_000);
+
 function accessiblesOf(name) {
   const desktop = Atspi.get_desktop(0);
   desktop.clear_cache_single();
