@@ -54,6 +54,21 @@ describe('removing the package', () => {
   });
 });
 
+describe('a folder of entries that belongs to somebody else', () => {
+  it('is not written to', async () => {
+    const folder = '/home/mallory/.local/share/applications';
+    await room.run(['mkdir', '-p', folder]);
+    await room.run(['chown', 'mallory:', '/home/mallory']);
+    const ran = await room.run(['gpu-handoff', 'apps', 'set', 'blender', 'always'], { user: 'mallory' });
+    expect(ran).toMatchObject({ code: 7, stdout: '' });
+    expect(ran.stderr).toBe(
+      `gpu-handoff: The folder ${folder} belongs to another user, so no entry is written there: make it your own.\n`,
+    );
+    expect((await room.run(['ls', '-A', folder])).stdout).toBe('');
+    expect(await room.exists('/home/mallory/.config')).toBe(false);
+  });
+});
+
 describe('the user units', () => {
   it('are read by systemd without complaint', async () => {
     const units = ['gpu-handoff-session.service', 'gpu-handoff-apps.service', 'gpu-handoff-apps.path'];
