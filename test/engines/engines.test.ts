@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { DEFAULT_CONFIG } from '../../core/src/config.js';
+import { NOTHING_KNOWN } from '../../core/src/desktop/picture.js';
 import type { Card } from '../../core/src/detect.js';
 import { FAILURES } from '../../core/src/errors.js';
 import type { HolderReport } from '../../core/src/holders.js';
@@ -13,6 +14,7 @@ import { EVERY_STEP, type HandOffPlan, type Memory, type Step } from '../../core
 import type { Presentation } from '../../core/src/present.js';
 import { WORDS, type WordKey } from '../../core/src/words.js';
 import { BUILT } from '../bus/support-build.js';
+import { CARD, card, holder, operation, VM } from '../unit/support-desktop.js';
 import { type Answers, askEngines } from './engines.js';
 
 const work = mkdtempSync(join(tmpdir(), 'gpu-handoff-engines-'));
@@ -71,6 +73,53 @@ async function callsFor(scenario: ScenarioName): Promise<Call[]> {
       { call: 'planReturn', args: [memory, facts, DEFAULT_CONFIG, EVERY_STEP] },
     );
   }
+  return calls;
+}
+
+/** What both desktops show of a helper that publishes this. */
+function desktopCalls(): Call[] {
+  const failed = operation({
+    state: 'failed',
+    error: 'Held',
+    sentence: 'The VM “win11” is running already.',
+  });
+  const report = {
+    verdict: 'held',
+    complete: true,
+    unseen: 0,
+    sentence: '',
+    holders: [holder()],
+    kernel: [],
+  };
+  const calls: Call[] = [
+    { call: 'holdersFrom', as: 'held', args: [report] },
+    { call: 'groupHolders', args: [{ $result: 'held' }, 'eve'] },
+    { call: 'publishedFrom', as: 'before', args: [{ Cards: [card()], Operation: operation() }] },
+    {
+      call: 'machinesFrom',
+      as: 'machines',
+      args: [[{ uuid: VM, name: 'win11', running: false, cards: [CARD] }]],
+    },
+  ];
+  const states = ['host', 'vm', 'detached', 'switching', 'stuck', 'unknown'];
+  const operations = [{}, operation(), failed];
+  for (const [i, state] of states.entries())
+    for (const [j, running] of operations.entries()) {
+      const name = `published ${i} ${j}`;
+      const properties = {
+        Cards: [card({ state, 'vm-name': 'win11', why: 'Because.' })],
+        Operation: running,
+      };
+      calls.push({ call: 'publishedFrom', as: name, args: [properties] });
+      const known = { ...NOTHING_KNOWN, link: 'live', holders: { [CARD]: { $result: 'held' } } };
+      const picture = { ...known, published: { $result: name }, machines: { $result: 'machines' } };
+      calls.push({ call: 'pictureOf', as: `picture ${name}`, args: [picture] });
+      calls.push({ call: 'newsOf', args: [{ $result: 'before' }, { $result: name }] });
+      const app = { running: true, special: ['single-instance'], problem: '' };
+      calls.push({ call: 'offersToRun', args: [{ $result: `picture ${name}` }, app, true] });
+    }
+  for (const link of ['asking', 'absent', 'lost'])
+    calls.push({ call: 'pictureOf', args: [{ ...NOTHING_KNOWN, link, why: 'because.' }] });
   return calls;
 }
 
@@ -143,7 +192,7 @@ describe('the core in the engines of the desktops', () => {
   let answers: Answers;
   let node: Answer[];
   beforeAll(async () => {
-    calls = (await Promise.all(SCENARIO_NAMES.map(callsFor))).flat().concat(otherCalls());
+    calls = (await Promise.all(SCENARIO_NAMES.map(callsFor))).flat().concat(otherCalls(), desktopCalls());
     writeFileSync(join(work, 'calls.json'), JSON.stringify(calls));
     answers = await askEngines(BUILT.core, join(work, 'calls.json'));
     node = JSON.parse(answers.node) as Answer[];
@@ -210,7 +259,7 @@ describe('the core in the engines of the desktops', () => {
   it('says every sentence there is, and leaves no place of the known ones empty', () => {
     for (const key of Object.keys(WORDS) as WordKey[]) {
       const text = answered<string>('say', ([what]) => (what as { key: string }).key === key);
-      expect(text.length).toBeGreaterThan(2);
+      expect(text.length).toBeGreaterThan(1);
       expect(text).not.toMatch(/\{(card|vm|why|count)\}|undefined/);
     }
   });
