@@ -1,6 +1,5 @@
 /** How the icon, the tile and its menu look: every picture is kept, and nothing in it may be out of place. */
 import { describe, expect, it } from 'vitest';
-import { editModel } from '../../core/src/linux/simulated/model.js';
 import { type Appearance, type GnomeOptions, type GnomeSession, type Seen, startGnome } from './rig/gnome.js';
 import { glance, openTile } from './support.js';
 
@@ -9,12 +8,6 @@ interface Look extends GnomeOptions {
   readonly shape: string;
   /** Pictures beside the one at first. */
   readonly also?: Readonly<Record<string, Appearance>>;
-}
-
-function withoutServices(dir: string): void {
-  editModel(dir, 'services', (services) => {
-    services.length = 0;
-  });
 }
 
 const LIGHT: Appearance = { style: 'light' };
@@ -26,8 +19,7 @@ const LOOKS: Readonly<Record<string, Look>> = {
   chinese: { shape: 'held', locale: 'zh_CN' },
   'right-to-left': { shape: 'held', locale: 'he_IL', also: { light: LIGHT } },
   asleep: { shape: 'asleep', helper: { scenario: 'desktop-amd' }, also: { light: LIGHT } },
-  'two-cards': { shape: 'held', helper: { scenario: 'two-dgpus' } },
-  'two-cards-home': { shape: 'host', helper: { scenario: 'two-dgpus', prepare: withoutServices } },
+  'two-cards': { shape: 'host', helper: { scenario: 'two-dgpus' } },
   'many-holders': { shape: 'held', helper: { scenario: 'many-holders' }, also: { light: LIGHT } },
   'long-names': { shape: 'held', helper: { scenario: 'long-names' }, also: { light: LIGHT } },
   'long-names-large': { shape: 'held', scale: 2, locale: 'de_DE', helper: { scenario: 'long-names' } },
