@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { undoEntry } from '../../core/src/launch/entry.js';
+import { readEntry, undoEntry } from '../../core/src/launch/entry.js';
 import { RUN_ON_DGPU } from '../../core/src/launch/labels.js';
 import { KDE_ODD } from './odd-entries.js';
 import {
@@ -118,6 +118,17 @@ describe('what is compared', () => {
     expect(usable.filter(({ id }) => !found(kde, 'C', 'source', id).valid)).toEqual([]);
     expect(found(glib, 'de_DE', 'source', 'odd/snap').name).toBe('Seltsam');
     expect(found(kde, 'de_DE', 'source', 'odd/snap').name).toBe('Seltsam');
+  });
+
+  test.each(LOCALES)('in %s, name, icon and NoDisplay are read as the oracles do', (locale) => {
+    for (const { id, bytes } of usable) {
+      const { name, icon, shown } = readEntry(bytes, locale === 'C' ? 'C' : `${locale}.UTF-8`);
+      const ofGlib = found(glib, locale, 'source', id);
+      const ofKde = found(kde, locale, 'source', id);
+      if (ofGlib.valid)
+        expect({ id, name, shown }).toEqual({ id, name: ofGlib.name, shown: !ofGlib.noDisplay });
+      expect({ id, name, icon }).toEqual({ id, name: ofKde.name, icon: ofKde.icon });
+    }
   });
 
   test('undoing gives every source back', () => {

@@ -38,9 +38,9 @@ const COMPILE = [
     '-o kde-reader kde-reader.cpp -lKF6KIOGui -lKF6KIOCore -lKF6Service -lKF6ConfigCore -lQt6Core',
 ].join(' && ');
 
-/** Each runs on the host with the tree as `$1`. */
+/** Each runs on the host with the tree as `$1`, and the readers' sources in `$ORACLE_SOURCES`. */
 const HOOKS = [
-  `mkdir "$1/oracle" && cp "${INSIDE}"/* "$1/oracle/"`,
+  'mkdir "$1/oracle" && cp "$ORACLE_SOURCES"/* "$1/oracle/"',
   `chroot "$1" sh -ec '${COMPILE}'`,
   // What only the compiler needed is most of the tree.
   'rm -rf "$1"/usr/include "$1"/usr/lib/gcc "$1"/usr/libexec/gcc "$1"/usr/lib/*/*.a "$1"/var/cache/apt/archives/*.deb',
@@ -98,7 +98,12 @@ async function build(half: string): Promise<void> {
     ...HOOKS.map((hook) => `--customize-hook=${hook}`),
     ...[SUITE, half],
   ];
-  const env = { ...process.env, LC_ALL: 'C.UTF-8', DEBIAN_FRONTEND: 'noninteractive' };
+  const env = {
+    ...process.env,
+    LC_ALL: 'C.UTF-8',
+    DEBIAN_FRONTEND: 'noninteractive',
+    ORACLE_SOURCES: INSIDE,
+  };
   await promisify(execFile)('setpriv', argv, { env, maxBuffer: 64 << 20 }).catch((error: unknown) => {
     const output = error instanceof Error && 'stderr' in error ? String(error.stderr) : String(error);
     throw new Error(`the oracles' tree could not be built:\n${output.slice(-4000)}`);
