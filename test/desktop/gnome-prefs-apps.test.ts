@@ -100,10 +100,6 @@ describe('the preferences', () => {
     window = await shell.prefs();
   });
   afterAll(() => shell?.stop());
-  afterEach(() => {
-    expect(shell.complaints()).toEqual([]);
-    expect(ours(shell)).toEqual([]);
-  });
 
   it('change what the shell’s part does, at once', async () => {
     await window.see({ name: words('prefs.tile') });
@@ -187,6 +183,11 @@ describe('the preferences', () => {
       await turnTo(shell, window, page, content);
       expect(nameless(await shell.accessibles(PROGRAM))).toEqual([]);
     }
+  });
+
+  it('leave no complaint in the logs after all of this', () => {
+    expect(shell.complaints()).toEqual([]);
+    expect(ours(shell)).toEqual([]);
   });
 });
 
