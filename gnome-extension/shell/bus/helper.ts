@@ -23,8 +23,8 @@ export interface HelperWords {
 }
 
 /** A helper that ends this soon after it came, this often in a row, is not started again until the user asks. */
-const SOON_MICROSECONDS = 2_000_000;
-const OFTEN = 5;
+const SOON_MICROSECONDS = 5_000_000;
+const OFTEN = 3;
 const NO_REPLY = 'org.freedesktop.DBus.Error.NoReply';
 
 export class Helper {
