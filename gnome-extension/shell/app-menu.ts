@@ -159,7 +159,9 @@ export class AppMenus {
     offers.forEach((offer, index) => {
       added.items[index]?.show_offer(offer);
     });
-    added.choice.visible = this.session.present && record !== null && asked.problem === '';
+    // There from the beginning: nothing moves under the pointer when the service answers.
+    added.choice.visible = this.session.present;
+    added.choice.setSensitive(asked.problem === '');
     for (const [choice, item] of added.choices)
       item.setOrnament(record?.choice === choice ? Ornament.DOT : Ornament.NO_DOT);
     this.hideDoubles(menu, app);
