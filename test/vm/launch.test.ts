@@ -139,3 +139,27 @@ describe('while a guest has the card', () => {
     expect(result.code).toBe(125);
   });
 });
+
+describe('the entry follows by itself', () => {
+  const entry = async (): Promise<string> => (await machine.run(['cat', OVERRIDE])).stdout;
+
+  test('the app is updated: the entry is that of the new version', async () => {
+    const updated = SOURCE.replace('Name=Rig App', 'Name=Rig App 2');
+    await machine.put(`/usr/share/applications/${ID}`, updated);
+    await until('the entry has the new name', async () => /^Name=Rig App 2$/m.test(await entry()));
+    expect(await entry()).toMatch(/^Exec=\S*gpu-handoff-run sleep/m);
+  });
+
+  test('the app is removed: so is the entry, and it comes back with the app', async () => {
+    await machine.check(['rm', `/usr/share/applications/${ID}`]);
+    await until('the entry is gone', async () => (await entry()) === '');
+    await machine.put(`/usr/share/applications/${ID}`, SOURCE);
+    await until('the entry is back', async () => /^Exec=\S*gpu-handoff-run sleep/m.test(await entry()));
+  });
+
+  test('the package is removed: nothing points to a wrapper that is not there', async () => {
+    await machine.check('dpkg -r gpu-handoff', { timeoutMs: 240_000 });
+    expect(await entry()).toBe('');
+    expect((await machine.run(['test', '-e', '/usr/bin/gpu-handoff-run'])).code).not.toBe(0);
+  });
+});
