@@ -39,7 +39,7 @@ const LOCALES = Object.keys(LABELS);
 const FILES = [
   [],
   ['/work/files/a b "c" \'d\' 100% $e `f` \\g ü.txt'],
-  ['/work/files/one', '/work/files/two words', '/work/files/50%20', "/work/files/it's", '/work/files/日本'],
+  ['/work/files/one two', "/work/files/50%20 it's", '/work/files/日本'],
 ];
 
 /** Steam's running client starts the one, nobody can read the other. */
@@ -204,7 +204,9 @@ describe('what is launched', () => {
         pairs.push({ variant, source, made: add({ path: pathOf(variant, id), action, files }) });
       };
       if (!entry.valid) continue;
-      for (const files of FILES) pair('always', null, files);
+      // Whether one file or many does not matter to an app that takes none.
+      const takes = entry.files === true || entry.uris === true;
+      for (const files of takes ? FILES : [[], FILES[2] ?? []]) pair('always', null, files);
       for (const { id: action } of entry.actions ?? []) {
         pair('always', action, []);
         pair('switcheroo', action, []);
@@ -213,7 +215,7 @@ describe('what is launched', () => {
     }
     const answers = await glibLaunches(work, [...launches.values()]);
     const started = new Map([...launches.keys()].map((key, number) => [key, wordsOf(key, answers[number])]));
-    expect(pairs.length).toBeGreaterThan(1500);
+    expect(pairs.length).toBeGreaterThan(1200);
     for (const { variant, source, made } of pairs) {
       const [one, other] = [started.get(source) ?? [], started.get(made) ?? []];
       expect(one.length, source).toBeGreaterThan(0);
@@ -222,7 +224,8 @@ describe('what is launched', () => {
         expectWrapped(words, asSource(other[number] ?? [], variant), made);
       });
     }
-  }, 120_000);
+    // Thousands of processes: half a minute, or several on a machine that has much else to do.
+  }, 300_000);
 
   test('KDE starts the wrapper with exactly the words of the source', () => {
     let compared = 0;

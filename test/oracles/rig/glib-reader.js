@@ -89,8 +89,8 @@ function launch({ path, action, files }, number) {
 
 /** Starts everything, a few at a time, and waits for all of them. */
 function launchAll(jobs) {
-  const AT_ONCE = 8;
-  const LIMIT = 20e6;
+  const AT_ONCE = 16;
+  const LIMIT = 60e6;
   const answers = jobs.map(() => null);
   let waiting = [];
   const settle = (atMost) => {
