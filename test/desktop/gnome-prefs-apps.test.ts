@@ -23,9 +23,10 @@ Name=An App <b>With</b> a Name & So Long That No Window Could Ever Show the Whol
 Icon=face-smile
 `;
 
-/** Writes as many entries as a large system has. */
-const MANY = `mkdir -p ${APPLICATIONS}; for i in $(seq 1000 2999); do
-  printf '[Desktop Entry]\\nType=Application\\nName=App %s\\nExec=true\\nIcon=face-smile\\n' $i > ${APPLICATIONS}/rig.App$i.desktop
+/** Writes as many entries as a large system has, where the shell need not draw an icon for each. */
+const DATA = '/home/tester/many';
+const MANY = `mkdir -p ${DATA}/applications; for i in $(seq 1000 2999); do
+  printf '[Desktop Entry]\\nType=Application\\nName=App %s\\nExec=true\\nIcon=face-smile\\n' $i > ${DATA}/applications/rig.App$i.desktop
 done`;
 
 const PROGRAM = 'org.gnome.Shell.Extensions';
@@ -97,6 +98,8 @@ describe('the preferences', () => {
   beforeAll(async () => {
     shell = await open({});
     await shell.must(['sh', '-c', MANY]);
+    const folders = `XDG_DATA_DIRS=${DATA}:/usr/local/share:/usr/share`;
+    await shell.must(['dbus-update-activation-environment', folders]);
     window = await shell.prefs();
   });
   afterAll(() => shell?.stop());

@@ -98,7 +98,7 @@ function accessiblesOf(name) {
         walk(accessible.get_child_at_index(i), depth + 1);
       } catch (error) {
         // A row that was scrolled away, or a page that was left, while it was asked.
-        if (!/does not exist|is null/.test(error.message)) throw error;
+        if (!/does not exist|No such interface|is null/.test(error.message)) throw error;
       }
     }
   };
