@@ -75,6 +75,7 @@ describe('the menu of an app', () => {
     await shell.see({ name: new RegExp(`^${RUN}.*${words('run.running')}`) });
     expect(await shell.find({ name: new RegExp(`^${RUN}`), usable: true })).toEqual([]);
     await shell.screenshot('apps-running');
+    await shell.closeEverything();
     await single.kill();
   });
 

@@ -71,6 +71,8 @@ describe('the extension', () => {
     speaker = new Speaker(await connect(shell.helperBus.bus.address));
     await speaker.learn();
     await shell.removeHelper();
+    // Its absence has been seen before another speaks.
+    await glance(shell, 'unavailable');
     await speaker.speak();
     await glance(shell, 'held');
   });

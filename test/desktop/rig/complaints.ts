@@ -6,7 +6,9 @@ const KNOWN: readonly RegExp[] = [
   // The shell about its own menus, when one opens while another closes.
   /Can't update stage views actor \S+ \[(St\w+|Gjs_ui_\w+)\] is on/,
   // The shell about its own icon in the overview's results, which go (at once, without animations) with an app's start.
-  /Object \.?Gjs_ui_appDisplay_AppIcon \S+ has been already disposed(?![\s\S]*\/extensions\/)/,
+  /Object \.?Gjs_ui_(?:appDisplay_AppIcon|dash_DashIcon) \S+ has been already disposed(?![\s\S]*\/extensions\/)/,
+  // mutter about a window whose program was killed.
+  /surface_state_changed: assertion/,
   // gjs about the descriptions of Clutter's and libadwaita's own properties.
   /Gjs-WARNING \*\*: \S+ Type GITypeInfo of property/,
 ];
