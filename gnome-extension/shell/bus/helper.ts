@@ -41,8 +41,6 @@ export class Helper {
   private cameAt = 0;
   private shortLives = 0;
   private watching = false;
-  /** Only while there is no bus: tells when there is one again. */
-  private socket: Gio.FileMonitor | null = null;
 
   constructor(heard: HelperHeard, words: HelperWords) {
     this.heard = heard;
@@ -53,8 +51,6 @@ export class Helper {
   destroy(): void {
     this.cancellable.cancel();
     this.disconnect();
-    this.socket?.cancel();
-    this.socket = null;
   }
 
   /** Tries again what did not answer. */
@@ -99,8 +95,6 @@ export class Helper {
   }
 
   private connected(connection: Gio.DBusConnection): void {
-    this.socket?.cancel();
-    this.socket = null;
     this.connection = connection;
     this.closedId = connection.connect('closed', () => {
       this.disconnect();
@@ -139,20 +133,9 @@ export class Helper {
     if (!connection.is_closed()) connection.close(null, null);
   }
 
-  /** No bus: nothing is known. Its socket tells when there is one again. */
+  /** No bus: nothing is known. The shell ends with it as a rule; if not, the user's next look tries again. */
   private busGone(): void {
     this.tell('lost', null, this.words.noBus());
-    if (this.socket !== null) return;
-    const path = /unix:path=([^,;]+)/.exec(Gio.dbus_address_get_for_bus_sync(Gio.BusType.SYSTEM, null))?.[1];
-    if (path === undefined) return;
-    try {
-      this.socket = Gio.File.new_for_path(path).monitor_file(Gio.FileMonitorFlags.NONE, null);
-      this.socket.connect('changed', (_monitor, _file, _other, event) => {
-        if (event === Gio.FileMonitorEvent.CREATED) this.retry();
-      });
-    } catch {
-      // The folder of the socket is gone, too; the user's next look tries again.
-    }
   }
 
   private ownerIs(owner: string): void {
