@@ -98,7 +98,7 @@ export class SectionView extends St.BoxLayout {
     });
     this.destinationsLine = paragraph('gpu-handoff-line');
     this.back = actItem('go-home-symbolic', () => acts.takeBack(card, false));
-    this.doctor = actItem('emblem-system-symbolic', () => acts.doctor());
+    this.doctor = actItem('preferences-system-symbolic', () => acts.doctor());
     for (const part of [
       this.head,
       this.line,

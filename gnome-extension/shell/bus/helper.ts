@@ -164,18 +164,26 @@ export class Helper {
     const { connection } = this;
     if (connection === null || this.watching) return;
     this.watching = true;
+    const asked = this.owner;
     const options = new GLib.Variant('(a{sv})', [{}]);
     this.call('Watch', options)
       .then(() => this.read(connection))
       .then(
-        () => this.watched(connection, null),
-        (fault: CallFault) => this.watched(connection, fault),
+        () => this.watched(connection, asked, null),
+        (fault: CallFault) => this.watched(connection, asked, fault),
       );
   }
 
-  private watched(connection: Gio.DBusConnection, fault: CallFault | null): void {
+  /** `asked`: who had the name when the helper was asked to be watched; empty where that started it. */
+  private watched(connection: Gio.DBusConnection, asked: string, fault: CallFault | null): void {
     this.watching = false;
-    if (fault === null || this.connection !== connection || this.cancellable.is_cancelled()) return;
+    if (this.connection !== connection || this.cancellable.is_cancelled()) return;
+    // Another helper came while the one before was asked, and knows nothing of us.
+    if (this.owner !== '' && this.owner !== asked && (asked !== '' || fault !== null)) {
+      this.watch();
+      return;
+    }
+    if (fault === null) return;
     // It ended before it answered.
     if (fault.dbusName === NO_REPLY && this.shortLives < OFTEN) {
       this.shortLives += 1;
