@@ -109,12 +109,12 @@ describe('the extension', () => {
   });
 
   it('sleeps while nothing changes', async () => {
-    // The quietest of three: what the shell does after it was touched is not asked for.
+    // The quieter of two: what the shell does after it was touched is not asked for.
     const wakeUps = async (): Promise<number> => {
       let least = Number.POSITIVE_INFINITY;
-      for (let i = 0; i < 3; i++) {
+      for (let i = 0; i < 2; i++) {
         const before = await shell.mainLoop();
-        await new Promise((resolve) => setTimeout(resolve, 2_500));
+        await new Promise((resolve) => setTimeout(resolve, 5_000));
         least = Math.min(least, (await shell.mainLoop()).switches - before.switches);
       }
       return least;
@@ -123,9 +123,9 @@ describe('the extension', () => {
     await shell.enable(false);
     const off = await wakeUps();
     await shell.enable(true);
-    console.log(`wake-ups in 2.5 s: ${on} with it, ${off} without`);
-    // A timer of its own, were it once a second, would be two more.
-    expect(on).toBeLessThanOrEqual(off + 1);
+    console.log(`wake-ups in 5 s: ${on} with it, ${off} without`);
+    // A timer of its own, were it once a second, would be five more.
+    expect(on).toBeLessThanOrEqual(off + 2);
   });
 
   it('keeps no memory of what was', async () => {

@@ -194,6 +194,8 @@ const SETTINGS: readonly (readonly [string, string, string])[] = [
   ['org.gnome.desktop.screensaver', 'lock-enabled', 'false'],
   // The clock of a screenshot tells nothing.
   [INTERFACE, 'clock-show-date', 'false'],
+  // On a busy machine a key is let go late, which is no wish for many.
+  ['org.gnome.desktop.peripherals.keyboard', 'repeat', 'false'],
 ];
 
 /** Starts a GNOME session of its own with the real helper on its system bus; everything ends with the test process. */
