@@ -16,7 +16,7 @@ import { dicts, s, u } from './values.js';
 
 /** How long changes are gathered, at least, before they are published. */
 const PUBLISH_MS = 50;
-/** Telling takes at most one part in so many of the time: it must not slow down what it tells of. */
+/** Telling takes at most one part in so many of a core: it must not slow down what it tells of. */
 const PUBLISH_SHARE = 10;
 /** How often it is looked, at least, whether anybody still needs the helper. */
 const IDLE_LOOK_MS = 5000;
@@ -45,7 +45,7 @@ export class Service {
   /** JSON of each property as last published, to see what changed. */
   private readonly last = new Map<string, string>();
   private publishing: NodeJS.Timeout | null = null;
-  /** What the last publishing took, in milliseconds. */
+  /** What the last publishing took of a core, in milliseconds. */
   private publishCost = 0;
 
   constructor(options: ServiceOptions) {
@@ -153,9 +153,10 @@ export class Service {
   }
 
   private publish(): void {
-    const begun = performance.now();
+    const begun = process.cpuUsage();
     this.publishChanges();
-    this.publishCost = performance.now() - begun;
+    const { user, system } = process.cpuUsage(begun);
+    this.publishCost = (user + system) / 1000;
   }
 
   private publishChanges(): void {

@@ -128,7 +128,7 @@ describe('operations', () => {
     const owner = await helper.bus.owner(MANAGER.name);
     await expect.poll(() => mallory.heard().at(-1)?.state).toBe('done');
     const changes = mallory.changes.slice(begin);
-    expect(changes.length).toBeGreaterThan(10);
+    expect(changes.length).toBeGreaterThan(5);
     for (const change of changes) {
       expect(change.sender).toBe(owner);
       expect(change.invalidated).toEqual([]);
@@ -224,14 +224,12 @@ describe('operations', () => {
   });
 
   it('are one at a time, however many ask at once', async () => {
+    // It is not over before the last has asked.
+    faults({ slow: 500 });
     const answers = await Promise.allSettled(
-      Array.from({ length: 10 }, (_, i) =>
-        (i % 2 === 0 ? alice : tester).call(
-          i % 2 === 0 ? 'HandOff' : 'EndHolders',
-          ...(i % 2 === 0 ? ['win11'] : [CARD, []]),
-        ),
-      ),
+      Array.from({ length: 10 }, (_, i) => (i % 2 === 0 ? alice : tester).call('HandOff', 'win11')),
     );
+    faults({});
     const begun = answers.flatMap((answer) =>
       answer.status === 'fulfilled' ? [answer.value as string] : [],
     );

@@ -5,6 +5,7 @@ import {
   type Caller,
   type HelperBus,
   type HelperOptions,
+  type PublishedOperation,
   startHelperBus,
   withoutHolders,
 } from './support-helper.js';
@@ -48,10 +49,21 @@ export function expectNoStack(helper: HelperBus): void {
 
 /** Begins a hand-off whose steps take long, and waits until one of them is running. */
 export async function handOffUpTo(helper: HelperBus, alice: Caller, step: string): Promise<string> {
+  // The wanted step lasts long, so that what a test does then is done within it on a busy machine, too.
   faults(helper, { slow: 200 });
   await alice.hear();
   const id = (await alice.call('HandOff', 'win11')) as string;
-  await alice.until((one) => one.id === id && one.steps.some((s) => s.id === step && s.state === 'running'));
+  /** How many steps before the wanted one it is; nothing before its steps are known. */
+  const ahead = (one: PublishedOperation): number => {
+    if (one.id !== id) return Number.NaN;
+    const wanted = one.steps.findIndex((s) => s.id === step);
+    const running = one.steps.findIndex((s) => s.state === 'running');
+    return wanted < 0 || running < 0 ? Number.NaN : wanted - running;
+  };
+  await alice.until((one) => ahead(one) <= 1);
+  faults(helper, { slow: 2500 });
+  await alice.until((one) => ahead(one) === 0);
+  faults(helper, { slow: 200 });
   return id;
 }
 
