@@ -32,6 +32,30 @@ test('the input reaches the program, and is not read as script', async () => {
   expect(readFileSync(path, 'utf8')).toBe('$HOME `id` $(id) \\\n');
 });
 
+test('what is written to several files is in each, and no program is needed for it', async () => {
+  const asked: string[] = [];
+  const run = forkerRun(async (request) => {
+    asked.push(request.program);
+    return { status: 0, stdout: '', stderr: '' };
+  });
+  const paths = ['one', ' two  words $(id)', '*'].map((name) => join(folder, name));
+  const result = await run({ program: 'tee', args: paths, input: '-n \\c %s\n', limitMs: 5000 });
+  expect(result).toEqual({ status: 0, stdout: '', stderr: '' });
+  expect(paths.map((path) => readFileSync(path, 'utf8'))).toEqual(paths.map(() => '-n \\c %s\n'));
+  expect(asked).toEqual([]);
+});
+
+test('a file that cannot be written is told as tee tells it', async () => {
+  const result = await forkerRun()({
+    program: 'tee',
+    args: [join(folder, 'no/such/folder')],
+    input: 'x',
+    limitMs: 5000,
+  });
+  expect(result.status).not.toBe(0);
+  expect(result.stderr).toMatch(/No such file or directory/);
+});
+
 test('its status and what it said of a failure come back', async () => {
   const run = forkerRun();
   const result = await run({ program: 'ls', args: ['/nowhere'], limitMs: 5000 });

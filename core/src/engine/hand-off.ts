@@ -123,7 +123,11 @@ export async function handOff(
           // All that libvirt waits for is done once only the guest itself is missing.
           if (step.id === 'guest-has') run.prepared();
         },
-        see: (check, step) => see(workshop, run, check, step),
+        see: async (check, step) => {
+          // libvirt gets its answer before the machine is looked at again.
+          if (step.id === 'guest-has') await workshop.machine.clock.sleep(0);
+          await see(workshop, run, check, step);
+        },
         cancelled: () => run.cancelRequested && operation.cancellable,
       },
       plan.steps,

@@ -60,13 +60,19 @@ const WAYS: ChildWays = {
   stateOf,
 };
 
+/** Programs that were found; each is asked for several times in a hand-off. */
+const found = new Map<string, string>();
+
 /** The absolute path of a program, or null where it is not installed. */
 export function findProgram(name: string): string | null {
+  const known = found.get(name);
+  if (known !== undefined) return known;
   if (!/^[A-Za-z0-9._-]+$/.test(name)) return null;
   for (const directory of DIRECTORIES) {
     const path = join(directory, name);
     try {
       accessSync(path, constants.X_OK);
+      found.set(name, path);
       return path;
     } catch {
       // Not here.
