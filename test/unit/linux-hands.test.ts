@@ -173,6 +173,13 @@ describe('modules', () => {
     expect(readdirSync(tree.path('run/modprobe.d'))).toEqual(['other.conf']);
   });
 
+  test('a block that a killed helper wrote half is lifted whole', async () => {
+    const tree = new Tree();
+    tree.file('run/modprobe.d/gpu-handoff.conf.new', 'install nvid');
+    await realHands(tree.root, played().run).perform({ do: 'unblock-modules' }, 5000);
+    expect(readdirSync(tree.path('run/modprobe.d'))).toEqual([]);
+  });
+
   test.each(['a b', 'a\ninstall b', '../x', '', '$(x)'])('%j is no module', async (module) => {
     const { run, asked } = played();
     const hands = realHands(new Tree().root, run);

@@ -7,16 +7,17 @@ import type { Tools } from './tools.js';
 
 /** Under /run: a block that outlived the machine would keep the driver away for good. */
 const BLOCK_FILE = 'run/modprobe.d/gpu-handoff.conf';
+/** modprobe reads only names that end in .conf, so it never sees half a file. */
+const FRESH = '.new';
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
 /** `install NAME /bin/false` for each: unlike `blacklist`, it also stops loading by name and by setuid helpers. */
 export function blockModules(tools: Tools, modules: readonly string[]): void {
   for (const module of modules) checkName(module);
   const path = join(tools.root, BLOCK_FILE);
-  const fresh = `${path}.new`;
+  const fresh = `${path}${FRESH}`;
   const lines = modules.map((module) => `install ${module} /bin/false\n`);
   mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-  // modprobe reads only names that end in .conf, so it never sees half a file.
   writeFileSync(fresh, `# By gpu-handoff, while a VM has the graphics card.\n${lines.join('')}`, {
     mode: 0o644,
   });
@@ -24,7 +25,9 @@ export function blockModules(tools: Tools, modules: readonly string[]): void {
 }
 
 export function unblockModules(tools: Tools): void {
-  rmSync(join(tools.root, BLOCK_FILE), { force: true });
+  const path = join(tools.root, BLOCK_FILE);
+  // A helper that was killed while it wrote leaves the fresh one.
+  for (const file of [path, `${path}${FRESH}`]) rmSync(file, { force: true });
 }
 
 /** Unloads one module, without waiting for its users: kmod's rmmod asks the kernel with O_NONBLOCK. */
