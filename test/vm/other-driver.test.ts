@@ -9,6 +9,11 @@ let home: string;
 beforeAll(async () => {
   machine = await workstation('other-driver', { cards: [{ kind: 'bochs', sound: true }] });
   guest = await Guest.define(machine, { name: 'win', behaviour: 'obedient' });
+  // Whichever card was found first at boot has the console; this one must not light a monitor.
+  const driver = `/sys/bus/pci/devices/${DGPU}/driver`;
+  await machine.check(
+    `d=$(readlink -f ${driver}); echo ${DGPU} > $d/unbind; echo ${DGPU} > $d/bind; udevadm settle`,
+  );
   home = await picture(machine);
 });
 
