@@ -80,7 +80,8 @@ describe('libvirt’s hook', () => {
   ])('frees the card before the guest %.20s starts, and gives it back', async (name, more) => {
     const xml = domain(name, [0, 1], more);
     expect(await hook(helper, ['prepare', 'begin', '-'], xml)).toEqual({ code: 0, stdout: '', stderr: '' });
-    expect(await alice.card(CARD)).toMatchObject({ state: 'switching', driver: '' });
+    // libvirt gets its answer first, and the machine is looked at again then.
+    await expect.poll(() => alice.card(CARD)).toMatchObject({ state: 'switching', driver: '' });
     expect(await hook(helper, ['release', 'end', 'failed'], xml)).toEqual({
       code: 0,
       stdout: '',

@@ -115,18 +115,21 @@ time.sleep(1000)
   it('answers every call, whenever it comes', async () => {
     const helper = await start({ idle: 0.04 });
     const callers = await Promise.all(Array.from({ length: 3 }, () => helper.as('alice')));
-    const owners = new Set<string | undefined>();
-    await Promise.all(
-      callers.map(async (caller, i) => {
-        for (let n = 0; n < 10; n++) {
-          expect(await caller.get('Version')).toMatch(/^\d/);
-          if (i === 0) owners.add(await helper.bus.owner(MANAGER.name));
-          // Around the moment at which it leaves.
-          await sleep(45 + ((n * 7 + i * 5) % 40));
-        }
-      }),
-    );
-    expect(owners.size).toBeGreaterThan(2);
+    // The calls come around the moment at which it leaves, wherever that is on a machine as busy as this one.
+    let [pause, lives, owner] = [60, 0, ''];
+    while (lives < 6) {
+      const answers = callers.map(async (caller, i) => {
+        await sleep(7 * i);
+        return caller.get('Version');
+      });
+      for (const version of await Promise.all(answers)) expect(version).toMatch(/^\d/);
+      const now = (await helper.bus.owner(MANAGER.name)) ?? '';
+      const left = now !== owner;
+      if (left) lives += 1;
+      pause *= left ? 0.9 : 1.1;
+      owner = now;
+      await sleep(pause);
+    }
     expectNoStack(helper);
   });
 });
