@@ -11,7 +11,7 @@ import {
   PROPERTIES,
   type PropertyName,
 } from '../../core/src/contract.js';
-import { REPO } from './rig/tree.js';
+import { REPO } from '../rig/repo.js';
 import { type Caller, type HelperBus, refusal, startHelperBus, withoutHolders } from './support-helper.js';
 
 const PROPERTIES_INTERFACE = 'org.freedesktop.DBus.Properties';

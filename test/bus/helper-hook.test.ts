@@ -4,9 +4,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { MANAGER } from '../../core/src/contract.js';
 import { editModel } from '../../core/src/linux/simulated/model.js';
 import { uuidOf } from '../../core/src/linux/simulated/people.js';
+import { REPO } from '../rig/repo.js';
 import type { RunResult } from './rig/sandbox.js';
 import { PLACES } from './rig/session.js';
-import { REPO } from './rig/tree.js';
 import { type Caller, type HelperBus, startHelperBus, withoutHolders } from './support-helper.js';
 
 const CARD = '0000:01:00.0';

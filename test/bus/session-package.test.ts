@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { REPO } from '../rig/repo.js';
 import { DIST, openSandbox, type Sandbox } from './rig/sandbox.js';
-import { REPO } from './rig/tree.js';
 import { entry } from './support-session.js';
 
 const APP = 'blender.desktop';

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { REPO } from './rig/tree.js';
+import { REPO } from '../rig/repo.js';
 
 const SOURCES = ['core/src', 'polkit/src', 'cli/src', 'build', 'package.json'];
 

@@ -7,8 +7,8 @@ import { MANAGER, METHODS, type MethodName, type PropertyName } from '../../core
 import { createWorkstation } from '../../core/src/linux/simulated/create.js';
 import { editModel, type GuestModel } from '../../core/src/linux/simulated/model.js';
 import type { ScenarioName } from '../../core/src/linux/simulated/scenarios.js';
+import { REPO } from '../rig/repo.js';
 import { type Bus, type BusOptions, type Client, connect, PLACES, startBus } from './rig/session.js';
-import { REPO } from './rig/tree.js';
 import { BUILT } from './support-build.js';
 
 const WORKSTATION = '/srv/workstation';

@@ -13,8 +13,9 @@ import {
   type SessionMethodName,
   type SessionPropertyName,
 } from '../../core/src/session-contract.js';
+import { REPO } from '../rig/repo.js';
 import { type Bus, type Client, connect, startBus } from './rig/session.js';
-import { REPO, USERS } from './rig/tree.js';
+import { USERS } from './rig/tree.js';
 import { BusError, type Plain, plain } from './support-helper.js';
 
 const PROPERTIES_INTERFACE = 'org.freedesktop.DBus.Properties';

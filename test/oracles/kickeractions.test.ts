@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { kickerActions } from '../../build/kickeractions.mjs';
 import { RUN_ON_DGPU } from '../../core/src/launch/labels.js';
-import { REPO } from '../bus/rig/tree.js';
+import { REPO } from '../rig/repo.js';
 import { kdeReads, validate } from './support.js';
 
 const APPS = [

@@ -1,9 +1,9 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import dbus from 'dbus-next';
-import { build } from 'esbuild';
+import { build, type Plugin } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openSandbox } from './sandbox.js';
 import { type Bus, connect, PLACES, startBus } from './session.js';
@@ -280,7 +280,7 @@ describe('a sandbox', () => {
       write: false,
       platform: 'node',
       format: 'esm',
-      define: { 'import.meta.url': JSON.stringify(import.meta.url) },
+      plugins: [ownAddresses],
     });
     const child = spawn(process.execPath, ['--input-type=module', '-e', outputFiles[0]?.text ?? ''], {
       stdio: ['ignore', 'pipe', 'inherit'],
@@ -291,6 +291,17 @@ describe('a sandbox', () => {
     await expect.poll(() => hostProcesses('47110816'), { timeout: 5_000 }).toEqual([]);
   });
 });
+
+/** In a bundle each file still finds what lies beside its source. */
+const ownAddresses: Plugin = {
+  name: 'own-addresses',
+  setup({ onLoad }) {
+    onLoad({ filter: /\.ts$/ }, ({ path }) => {
+      const address = JSON.stringify(pathToFileURL(path).href);
+      return { loader: 'ts', contents: readFileSync(path, 'utf8').replaceAll('import.meta.url', address) };
+    });
+  },
+};
 
 function hostMounts(): string[] {
   return readFileSync('/proc/self/mountinfo', 'utf8').split('\n');

@@ -1,10 +1,11 @@
 import { type ChildProcessWithoutNullStreams, spawn as spawnChild } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { CACHE, ensureTree, REPO, USERS } from './tree.js';
+import { REPO } from '../../rig/repo.js';
+import { CACHE, ensureTree, USERS } from './tree.js';
 
 /** How to run a command inside a sandbox. */
 export interface RunOptions {
@@ -120,11 +121,13 @@ export async function openSandbox(options: SandboxOptions = {}): Promise<Sandbox
   if (existsSync(dist)) {
     binds.unshift({ from: dist, to: DIST });
   }
+  const mountPoint = join(CACHE, 'mnt');
+  mkdirSync(mountPoint, { recursive: true });
   const init = spawnChild(
     'unshare',
     [
       ...['--mount', '--pid', '--net', '--ipc', '--uts', '--fork', '--kill-child'],
-      ...['/bin/bash', join(HERE, 'init.sh'), tree.dir, join(CACHE, 'mnt')],
+      ...['/bin/bash', join(HERE, 'init.sh'), tree.dir, mountPoint],
       ...binds.flatMap((bind) => [bind.writable === true ? 'rw' : 'ro', bind.from, bind.to]),
     ],
     // A group of its own, so that Ctrl-C in the terminal reaches the test runner alone.

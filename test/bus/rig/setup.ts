@@ -1,9 +1,7 @@
+import { announce } from '../../rig/kept.js';
 import { ensureTree } from './tree.js';
 
 /** Vitest's global set-up of this project. */
 export default async function setup(): Promise<void> {
-  const tree = await ensureTree();
-  if (tree.buildSeconds > 0) {
-    console.log(`built the rig's Debian tree in ${tree.buildSeconds.toFixed(0)} s`);
-  }
+  await announce("the bus's Debian tree", ensureTree());
 }

@@ -1,7 +1,9 @@
-import { createHash } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { readFileSync, renameSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { CACHE, command, installBuilder, REPO, takeLock } from './tree.js';
+import { makeDebianTree, recipeOf, type TreeRecipe } from '../../rig/debian-tree.js';
+import { keptFolder } from '../../rig/kept.js';
+import { REPO } from '../../rig/repo.js';
+import { CACHE } from './tree.js';
 
 /** The project's own change to switcheroo-control 2.6. */
 export const PATCH = join(REPO, 'packaging/switcheroo-control/lift-session-limits.patch');
@@ -46,15 +48,15 @@ meson test -C ../made --print-errorlogs --timeout-multiplier=4 >../out/tests.log
 DESTDIR=/build/out/patched meson install -C ../made --no-rebuild
 `;
 
-const FLAGS = [
-  '--mode=root',
-  '--variant=minbase',
-  '--aptopt=Acquire::Check-Valid-Until "false"',
-  '--aptopt=APT::Install-Recommends "false"',
-  '--dpkgopt=path-exclude=/usr/share/doc/*',
-  '--dpkgopt=path-exclude=/usr/share/man/*',
-  '--dpkgopt=path-exclude=/usr/share/locale/*',
-];
+const RECIPE: TreeRecipe = {
+  suite: SUITE,
+  packages: PACKAGES,
+  hooks: [
+    'mkdir "$1/build" && cp "$SWITCHEROO_PATCH" "$1/build/"',
+    `chroot "$1" env --chdir=/build sh -c '${SCRIPT.replace(/'/g, `'\\''`)}'`,
+  ],
+  env: { SWITCHEROO_PATCH: PATCH },
+};
 
 /** switcheroo-control as others have it; each folder is laid out as `/`. */
 export interface Switcheroos {
@@ -64,8 +66,6 @@ export interface Switcheroos {
   readonly third: string;
   /** What `patch` said, and how its own tests ended. */
   readonly logs: { readonly patch: string; readonly tests: string };
-  /** Seconds that building took in this call; 0 when it was there already. */
-  readonly buildSeconds: number;
 }
 
 /**
@@ -74,42 +74,19 @@ export interface Switcheroos {
  * @throws Error where the patch does not apply as it is, the build fails, or switcheroo-control's own tests do
  */
 export async function ensureSwitcheroos(): Promise<Switcheroos> {
-  const patch = readFileSync(PATCH);
-  const recipe = JSON.stringify([process.arch, PACKAGES, SCRIPT, FLAGS]);
-  const key = createHash('sha256').update(recipe).update(patch).digest('hex').slice(0, 16);
-  const dir = join(CACHE, `switcheroo-${key}`);
-  mkdirSync(CACHE, { recursive: true });
-  const lock = await takeLock(join(CACHE, 'switcheroo-lock'));
-  try {
-    const start = performance.now();
-    const missing = !existsSync(dir);
-    if (missing) await build(dir);
-    const log = (name: string): string => readFileSync(join(dir, `${name}.log`), 'utf8');
-    return {
-      patched: join(dir, 'patched'),
-      third: join(dir, 'third'),
-      logs: { patch: log('patch'), tests: log('tests') },
-      buildSeconds: missing ? (performance.now() - start) / 1000 : 0,
-    };
-  } finally {
-    closeSync(lock);
-  }
-}
-
-async function build(dir: string): Promise<void> {
-  const remove = (path: string): void => rmSync(path, { recursive: true, force: true, maxRetries: 5 });
-  // Only a finished build gets the final name, so that whatever else is here is old or half built.
-  for (const name of readdirSync(CACHE).filter((entry) => /^switcheroo-[0-9a-f]+/.test(entry)))
-    remove(join(CACHE, name));
-  await installBuilder();
-  const tree = `${dir}.half`;
-  await command('setpriv', [
-    ...['--pdeathsig', 'KILL', 'unshare', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'],
-    ...['mmdebstrap', ...FLAGS, `--include=${PACKAGES.join(',')}`],
-    ...[`--customize-hook=mkdir "$1/build"`, `--customize-hook=cp '${PATCH}' "$1/build/"`],
-    `--customize-hook=chroot "$1" env --chdir=/build sh -c '${SCRIPT.replace(/'/g, `'\\''`)}'`,
-    ...[SUITE, tree],
-  ]);
-  renameSync(join(tree, 'build/out'), dir);
-  remove(tree);
+  const recipe = [recipeOf(RECIPE), readFileSync(PATCH, 'utf8')];
+  const { dir } = await keptFolder(join(CACHE, 'switcheroo'), recipe, async (half) => {
+    const tree = `${half}.tree`;
+    const remove = (): void => rmSync(tree, { recursive: true, force: true, maxRetries: 5 });
+    remove();
+    await makeDebianTree(tree, RECIPE);
+    renameSync(join(tree, 'build/out'), half);
+    remove();
+  });
+  const log = (name: string): string => readFileSync(join(dir, `${name}.log`), 'utf8');
+  return {
+    patched: join(dir, 'patched'),
+    third: join(dir, 'third'),
+    logs: { patch: log('patch'), tests: log('tests') },
+  };
 }

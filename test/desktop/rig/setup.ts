@@ -2,8 +2,10 @@ import { execFile } from 'node:child_process';
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { ensureTree as ensureBusTree, REPO } from '../../bus/rig/tree.js';
+import { ensureTree as ensureBusTree } from '../../bus/rig/tree.js';
 import { BUILT } from '../../bus/support-build.js';
+import { announce } from '../../rig/kept.js';
+import { REPO } from '../../rig/repo.js';
 import { OURS } from './gnome.js';
 import { ensureTree } from './tree.js';
 import { VERSIONS } from './versions.js';
@@ -27,13 +29,6 @@ async function build(): Promise<void> {
 /** Vitest's global set-up of this project. */
 export default async function setup(): Promise<void> {
   await build();
-  const bus = await ensureBusTree();
-  if (bus.buildSeconds > 0) console.log(`built the bus's Debian tree in ${bus.buildSeconds.toFixed(0)} s`);
-  await Promise.all(
-    VERSIONS.map(async (version) => {
-      const tree = await ensureTree(version);
-      if (tree.buildSeconds > 0)
-        console.log(`built the tree of GNOME ${version} in ${tree.buildSeconds.toFixed(0)} s`);
-    }),
-  );
+  await announce("the bus's Debian tree", ensureBusTree());
+  await Promise.all(VERSIONS.map((version) => announce(`the tree of GNOME ${version}`, ensureTree(version))));
 }

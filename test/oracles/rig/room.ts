@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CACHE, ensureOracles } from './tree.js';
@@ -22,11 +23,13 @@ export const STUBS = '/oracle/stubs';
  */
 export async function inRoom(work: string, language: string, argv: string[], stdin = ''): Promise<Ended> {
   const { dir } = await ensureOracles();
+  const mountPoint = join(CACHE, 'mnt');
+  mkdirSync(mountPoint, { recursive: true });
   const child = spawn(
     'setpriv',
     [
       ...['--pdeathsig', 'KILL', 'unshare', '--mount', '--pid', '--net', '--ipc', '--fork', '--kill-child'],
-      ...['/bin/bash', ROOM, dir, join(CACHE, 'mnt'), work, ...argv],
+      ...['/bin/bash', ROOM, dir, mountPoint, work, ...argv],
     ],
     {
       env: {

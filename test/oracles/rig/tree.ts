@@ -1,30 +1,16 @@
-import { execFile } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { closeSync, existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
-import { installBuilder, REPO, takeLock } from '../../bus/rig/tree.js';
+import { ensureDebianTree } from '../../rig/debian-tree.js';
+import type { Kept } from '../../rig/kept.js';
+import { CACHE as CACHES } from '../../rig/repo.js';
 import { CORPUS, ORACLES } from './packages.js';
 
-/** Where the tree and what tests write lie; ignored by git, safe to delete. */
-export const CACHE = join(REPO, '.cache', 'oracles');
-
-const SUITE = 'trixie';
+/** Where the tree and what tests write lie. */
+export const CACHE = join(CACHES, 'oracles');
 
 /** The readers' sources, compiled or run inside the tree. */
 const INSIDE = fileURLToPath(new URL('inside', import.meta.url));
-
-const FLAGS = [
-  '--mode=root',
-  '--variant=minbase',
-  // A mirror may lag behind the dates that it promises.
-  '--aptopt=Acquire::Check-Valid-Until "false"',
-  '--aptopt=APT::Install-Recommends "false"',
-  '--dpkgopt=path-exclude=/usr/share/doc/*',
-  '--dpkgopt=path-exclude=/usr/share/man/*',
-  '--dpkgopt=path-exclude=/usr/share/locale/*',
-];
 
 const FRAMEWORKS = ['KIOGui', 'KIOCore', 'KIO', 'KService', 'KConfigCore', 'KConfig', 'KCoreAddons'];
 
@@ -52,60 +38,11 @@ const HOOKS = [
   'rm -rf "$1/corpus.deb"',
 ];
 
-/** The tree with the readers in `/oracle` and `.desktop` files in `/corpus/PACKAGE`; nobody writes in it. */
-export interface Oracles {
-  readonly dir: string;
-  /** Seconds that building took in this call; 0 when it was there already. */
-  readonly buildSeconds: number;
-}
-
-/**
- * Gets the tree, building it when it is missing, half built, or made from another recipe.
- * @throws Error with the tail of the builder's output when it cannot be built
- */
-export async function ensureOracles(): Promise<Oracles> {
-  if (process.getuid?.() !== 0) throw new Error('the oracles need root: they live in a Debian tree');
-  mkdirSync(join(CACHE, 'mnt'), { recursive: true });
+/** Gives the tree with the readers in `/oracle` and `.desktop` files in `/corpus/PACKAGE`, building it when it is missing. */
+export function ensureOracles(): Promise<Kept> {
   const sources = readdirSync(INSIDE)
     .sort()
     .map((name) => [name, readFileSync(join(INSIDE, name), 'utf8')]);
-  const recipe = JSON.stringify([SUITE, process.arch, ORACLES, FLAGS, HOOKS, sources]);
-  const key = createHash('sha256').update(recipe).digest('hex').slice(0, 16);
-  const dir = join(CACHE, `tree-${key}`);
-  if (existsSync(dir)) return { dir, buildSeconds: 0 };
-  const lock = await takeLock(join(CACHE, 'lock'));
-  try {
-    if (existsSync(dir)) return { dir, buildSeconds: 0 };
-    const start = performance.now();
-    // Only a finished build gets the final name, so that whatever else is here is old or half built.
-    for (const name of readdirSync(CACHE).filter((entry) => entry.startsWith('tree-')))
-      rmSync(join(CACHE, name), { recursive: true, force: true, maxRetries: 5 });
-    await installBuilder();
-    const half = `${dir}.half`;
-    await build(half);
-    renameSync(half, dir);
-    return { dir, buildSeconds: (performance.now() - start) / 1000 };
-  } finally {
-    closeSync(lock);
-  }
-}
-
-async function build(half: string): Promise<void> {
-  // What mmdebstrap mounts in the tree ends with this process, even when it is killed.
-  const argv = [
-    ...['--pdeathsig', 'KILL', 'unshare', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc'],
-    ...['mmdebstrap', ...FLAGS, `--include=${ORACLES.join(',')}`],
-    ...HOOKS.map((hook) => `--customize-hook=${hook}`),
-    ...[SUITE, half],
-  ];
-  const env = {
-    ...process.env,
-    LC_ALL: 'C.UTF-8',
-    DEBIAN_FRONTEND: 'noninteractive',
-    ORACLE_SOURCES: INSIDE,
-  };
-  await promisify(execFile)('setpriv', argv, { env, maxBuffer: 64 << 20 }).catch((error: unknown) => {
-    const output = error instanceof Error && 'stderr' in error ? String(error.stderr) : String(error);
-    throw new Error(`the oracles' tree could not be built:\n${output.slice(-4000)}`);
-  });
+  const recipe = { suite: 'trixie', packages: ORACLES, hooks: HOOKS, env: { ORACLE_SOURCES: INSIDE } };
+  return ensureDebianTree(join(CACHE, 'tree'), recipe, sources);
 }
