@@ -172,17 +172,21 @@ const RELOAD = [
   'ReloadConfig',
 ];
 
-const RIG = '/gpu-handoff/rig';
+/** Where a session finds what is in `inside/`. */
+export const RIG = '/gpu-handoff/rig';
 const PACKED = '/gpu-handoff/extension';
-const SHOTS = '/gpu-handoff/shots';
-const HERE = fileURLToPath(new URL('inside', import.meta.url));
+/** Where it leaves its pictures. */
+export const SHOTS = '/gpu-handoff/shots';
+/** `inside/` on the host. */
+export const HERE = fileURLToPath(new URL('inside', import.meta.url));
 
 /** Where the screenshots are kept on the host. */
 export const SHOTS_DIR = join(CACHE, 'shots');
 
 const INTERFACE = 'org.gnome.desktop.interface';
 
-const SETTINGS: readonly (readonly [string, string, string])[] = [
+/** What every session under test is set to. */
+export const SETTINGS: readonly (readonly [string, string, string])[] = [
   ['org.gnome.shell', 'welcome-dialog-last-shown-version', "'99'"],
   ['org.gnome.shell', 'disable-user-extensions', 'false'],
   [INTERFACE, 'toolkit-accessibility', 'true'],
@@ -250,134 +254,58 @@ async function installSession(room: Room): Promise<void> {
   ]);
 }
 
-/** A running session, looked at and used as a person would. */
-export class GnomeSession {
+/** A shell's screen, looked at and used as a person would. */
+export abstract class Screen {
   readonly version: GnomeVersion;
-  readonly helperBus: HelperBus;
-  readonly room: Room;
-  readonly #options: GnomeOptions;
-  readonly #extension: Installed | null;
-  #driver: Driver | undefined;
-  #shell: Running | undefined;
-  #daemon: Running | undefined;
+  protected readonly extension: Installed | null;
+  /** How long something is waited for where nothing else is said. */
+  protected readonly patienceMs: number = 15_000;
+  protected driver: Driver | undefined;
 
-  constructor(
-    version: GnomeVersion,
-    options: GnomeOptions,
-    bus: HelperBus,
-    room: Room,
-    extension: Installed | null,
-  ) {
+  protected constructor(version: GnomeVersion, extension: Installed | null) {
     this.version = version;
-    this.helperBus = bus;
-    this.room = room;
-    this.#options = options;
-    this.#extension = extension;
+    this.extension = extension;
   }
 
-  get #hands(): Driver {
-    if (this.#driver === undefined) throw new Error('the session has not been started');
-    return this.#driver;
+  protected get hands(): Driver {
+    if (this.driver === undefined) throw new Error('the session has not been started');
+    return this.driver;
   }
 
-  async start(): Promise<void> {
-    const { appearance, disabled = false, scale, locale, settings, files } = this.#options;
-    const language = locale === undefined ? {} : { LANG: `${locale}.UTF-8`, LANGUAGE: locale };
-    const env = {
-      XDG_SESSION_TYPE: 'wayland',
-      XDG_CURRENT_DESKTOP: 'GNOME',
-      XDG_SESSION_DESKTOP: 'gnome',
-      LIBGL_ALWAYS_SOFTWARE: '1',
-      ...language,
-    };
-    await Promise.all(
-      Object.entries(files ?? {}).map(([path, text]) => this.room.put(`/home/tester/${path}`, text)),
-    );
-    await this.room.put('/home/tester/.local/share/gnome-shell/lock-warning-shown', '');
-    this.#daemon = this.room.spawn(
-      [
-        ...['dbus-daemon', '--session', '--nofork', '--nopidfile', '--nosyslog', '--print-address'],
-        '--address=unix:path=/run/user/1000/bus',
-      ],
-      { env },
-    );
-    await this.#daemon.waitFor(/^unix:/m);
-    this.#driver = await startDriver(this.room, `${RIG}/driver.js`);
-    if (this.#extension !== null) await this.#install(this.#extension);
-    await this.#hands.ask('settings', {
-      values: [
-        ...SETTINGS,
-        [
-          'org.gnome.shell',
-          'enabled-extensions',
-          this.#extension === null || disabled ? '@as []' : `['${this.#extension.uuid}']`,
-        ],
-        ...(settings ?? []),
-      ],
-    });
-    this.#shell = this.room.spawn(
-      [
-        ...[
-          'gnome-shell',
-          '--headless',
-          '--virtual-monitor',
-          scale === 2 ? '2560x1600' : '1280x800',
-          '--unsafe-mode',
-        ],
-        ...(this.version < 50 ? ['--no-x11'] : []),
-      ],
-      { env },
-    );
+  /** What the shell has written so far. */
+  abstract log(): string;
+
+  /** Runs a command as the session's user; throws when it fails. */
+  abstract must(argv: readonly string[]): Promise<string>;
+
+  /** Waits for a shell that has just been started, and leaves it with nothing open. */
+  protected async ready(): Promise<void> {
     await this.waitFor('the shell', async () => {
       const answer = await this.look('!Main.layoutManager._startingUp').catch(() => false);
       return answer === true;
     });
     await this.closeEverything();
-    if (scale === 2) await this.#hands.ask('scale', { scale: 2 });
-    if (appearance !== undefined) await this.appear(appearance);
-    const uuid = this.#extension?.uuid;
-    if (uuid !== undefined && !disabled) {
-      await this.waitFor(
-        'the extension',
-        async () => (await this.look(`Main.extensionManager.lookup('${uuid}')?.state`)) === 1,
-      );
-    }
+  }
+
+  /** Waits until the extension is on, or off. */
+  protected async isEnabled(enabled = true): Promise<void> {
+    const uuid = this.extension?.uuid;
+    const state = enabled ? 1 : 2;
+    await this.waitFor(
+      `the extension ${enabled ? 'on' : 'off'}`,
+      async () => (await this.look(`Main.extensionManager.lookup('${uuid}')?.state`)) === state,
+    );
   }
 
   /** Changes how the desktop looks, as its settings do; dark where nothing is said. */
   async appear({ style = 'dark', contrast = false }: Appearance): Promise<void> {
-    await this.#hands.ask('settings', {
+    await this.hands.ask('settings', {
       values: [
         [INTERFACE, 'color-scheme', `'prefer-${style}'`],
         ['org.gnome.desktop.a11y.interface', 'high-contrast', `${contrast}`],
       ],
     });
     await this.settled();
-  }
-
-  async #install(extension: Installed): Promise<void> {
-    const packed = extension.from.endsWith('.zip');
-    if (!packed) await this.must(['gnome-extensions', 'pack', '--out-dir=/tmp', PACKED]);
-    const zip = packed ? PACKED : `/tmp/${extension.uuid}.shell-extension.zip`;
-    await this.must(['gnome-extensions', 'install', '--force', zip]);
-  }
-
-  /** Runs a command as the session's user; throws when it fails. */
-  async must(argv: readonly string[]): Promise<string> {
-    const result = await this.room.run(argv);
-    if (result.code !== 0)
-      throw new Error(`${argv.join(' ')} ended with ${result.code}: ${result.stderr}${result.stdout}`);
-    return result.stdout;
-  }
-
-  /** What the shell has written so far. */
-  log(): string {
-    return `${this.#shell?.stdout ?? ''}${this.#shell?.stderr ?? ''}`;
-  }
-
-  /** What the programs that the session's bus has started have written so far; the preferences are one of them. */
-  programsLog(): string {
-    return this.#daemon?.stderr ?? '';
   }
 
   /** What the shell has complained about so far; see complaints.ts. */
@@ -387,17 +315,17 @@ export class GnomeSession {
 
   /** What a screen reader is told of a whole application, through the accessibility bus. */
   async accessibles(application: string): Promise<Accessible[]> {
-    return (await this.#hands.ask('accessibles', { application })) as Accessible[];
+    return (await this.hands.ask('accessibles', { application })) as Accessible[];
   }
 
   /** Whether a name has an owner on the session's bus. */
   async owned(name: string): Promise<boolean> {
-    return (await this.#hands.ask('owned', { name })) as boolean;
+    return (await this.hands.ask('owned', { name })) as boolean;
   }
 
   /** The value of an expression inside the shell, by way of JSON. For looking only. */
   async look(expression: string): Promise<unknown> {
-    const text = (await this.#hands.ask('eval', { code: expression })) as string;
+    const text = (await this.hands.ask('eval', { code: expression })) as string;
     return text === '' ? undefined : JSON.parse(text);
   }
 
@@ -461,7 +389,7 @@ export class GnomeSession {
   async waitFor<T>(
     what: string,
     look: () => Promise<T | undefined | null | false>,
-    timeoutMs = 15_000,
+    timeoutMs = this.patienceMs,
   ): Promise<T> {
     const until = performance.now() + timeoutMs;
     for (;;) {
@@ -480,8 +408,8 @@ export class GnomeSession {
   /** For who looks at a failure: what was on the screen. */
   async #keep(): Promise<void> {
     try {
-      await this.screenshot('failed');
-      writeFileSync(join(SHOTS_DIR, `failed-${this.version}.txt`), await this.outline());
+      const { path } = await this.screenshot('failed');
+      writeFileSync(path.replace(/png$/, 'txt'), await this.outline());
     } catch {
       // The shell may be what failed.
     }
@@ -503,7 +431,7 @@ export class GnomeSession {
       const at = (await this.#eyes('pointer')) as Point;
       const [dx, dy] = [point.x - at.x, point.y - at.y];
       if (Math.abs(dx) <= 1 && Math.abs(dy) <= 1) return true;
-      await this.#hands.ask('move', { dx, dy });
+      await this.hands.ask('move', { dx, dy });
       return false;
     });
   }
@@ -511,8 +439,8 @@ export class GnomeSession {
   /** Presses a button of the pointer where it is. */
   async press(button: 'left' | 'right' = 'left'): Promise<void> {
     const code = button === 'left' ? 0x110 : 0x111;
-    await this.#hands.ask('button', { button: code, pressed: true });
-    await this.#hands.ask('button', { button: code, pressed: false });
+    await this.hands.ask('button', { button: code, pressed: true });
+    await this.hands.ask('button', { button: code, pressed: false });
   }
 
   /** Waits for something on the screen, moves the pointer there (turning the wheel where it must) and clicks. */
@@ -542,8 +470,8 @@ export class GnomeSession {
   /** Presses and releases keys, named as X does (`Tab`, `Return`, `Super_L`, `a`), together: `Shift_L+Tab`. */
   async key(chord: string): Promise<void> {
     const keysyms = chord.split('+').map(keysym);
-    for (const one of keysyms) await this.#hands.ask('key', { keysym: one, pressed: true });
-    for (const one of keysyms.reverse()) await this.#hands.ask('key', { keysym: one, pressed: false });
+    for (const one of keysyms) await this.hands.ask('key', { keysym: one, pressed: true });
+    for (const one of keysyms.reverse()) await this.hands.ask('key', { keysym: one, pressed: false });
   }
 
   async type(text: string): Promise<void> {
@@ -553,19 +481,20 @@ export class GnomeSession {
   /** Keeps a picture of the whole screen as `NAME-VERSION.png` and says what is in it. */
   async screenshot(name: string): Promise<Shot> {
     const file = `${name}-${this.version}.png`;
-    const told = await this.#hands.ask('screenshot', { path: `${SHOTS}/${file}` });
-    return { ...(told as Shot), path: join(SHOTS_DIR, file) };
+    const told = await this.hands.ask('screenshot', { path: `${SHOTS}/${file}` });
+    return { ...(told as Shot), path: await this.fetch(file) };
+  }
+
+  /** Where a picture is on the host, once the session has taken it. */
+  protected async fetch(file: string): Promise<string> {
+    return join(SHOTS_DIR, file);
   }
 
   /** Switches the extension on or off, and waits until it is. */
   async enable(enabled: boolean): Promise<void> {
-    const uuid = this.#extension?.uuid;
-    await this.#hands.ask('enable', { uuid, enabled });
-    const state = enabled ? 1 : 2;
-    await this.waitFor(
-      `the extension ${enabled ? 'on' : 'off'}`,
-      async () => (await this.look(`Main.extensionManager.lookup('${uuid}').state`)) === state,
-    );
+    const uuid = this.extension?.uuid;
+    await this.hands.ask('enable', { uuid, enabled });
+    await this.isEnabled(enabled);
   }
 
   /** What there is in the shell after a collection of garbage. */
@@ -575,7 +504,7 @@ export class GnomeSession {
 
   /** Starts an application's preferences and gives its window when it is there. */
   async prefs(): Promise<AppWindow> {
-    const uuid = this.#extension?.uuid;
+    const uuid = this.extension?.uuid;
     if (uuid === undefined) throw new Error('the session has no extension');
     await this.must(['gnome-extensions', 'prefs', uuid]);
     return this.window('org.gnome.Shell.Extensions');
@@ -615,6 +544,105 @@ export class GnomeSession {
     };
     await this.waitFor(`a window of ${application}`, async () => (await place()) !== undefined);
     return window;
+  }
+}
+
+/** A session of its own in a tree, with the real helper on its system bus. */
+export class GnomeSession extends Screen {
+  readonly helperBus: HelperBus;
+  readonly room: Room;
+  readonly #options: GnomeOptions;
+  #shell: Running | undefined;
+  #daemon: Running | undefined;
+
+  constructor(
+    version: GnomeVersion,
+    options: GnomeOptions,
+    bus: HelperBus,
+    room: Room,
+    extension: Installed | null,
+  ) {
+    super(version, extension);
+    this.helperBus = bus;
+    this.room = room;
+    this.#options = options;
+  }
+
+  async start(): Promise<void> {
+    const { appearance, disabled = false, scale, locale, settings, files } = this.#options;
+    const language = locale === undefined ? {} : { LANG: `${locale}.UTF-8`, LANGUAGE: locale };
+    const env = {
+      XDG_SESSION_TYPE: 'wayland',
+      XDG_CURRENT_DESKTOP: 'GNOME',
+      XDG_SESSION_DESKTOP: 'gnome',
+      LIBGL_ALWAYS_SOFTWARE: '1',
+      ...language,
+    };
+    await Promise.all(
+      Object.entries(files ?? {}).map(([path, text]) => this.room.put(`/home/tester/${path}`, text)),
+    );
+    await this.room.put('/home/tester/.local/share/gnome-shell/lock-warning-shown', '');
+    this.#daemon = this.room.spawn(
+      [
+        ...['dbus-daemon', '--session', '--nofork', '--nopidfile', '--nosyslog', '--print-address'],
+        '--address=unix:path=/run/user/1000/bus',
+      ],
+      { env },
+    );
+    await this.#daemon.waitFor(/^unix:/m);
+    this.driver = await startDriver(this.room, `${RIG}/driver.js`);
+    if (this.extension !== null) await this.#install(this.extension);
+    await this.hands.ask('settings', {
+      values: [
+        ...SETTINGS,
+        [
+          'org.gnome.shell',
+          'enabled-extensions',
+          this.extension === null || disabled ? '@as []' : `['${this.extension.uuid}']`,
+        ],
+        ...(settings ?? []),
+      ],
+    });
+    this.#shell = this.room.spawn(
+      [
+        ...[
+          'gnome-shell',
+          '--headless',
+          '--virtual-monitor',
+          scale === 2 ? '2560x1600' : '1280x800',
+          '--unsafe-mode',
+        ],
+        ...(this.version < 50 ? ['--no-x11'] : []),
+      ],
+      { env },
+    );
+    await this.ready();
+    if (scale === 2) await this.hands.ask('scale', { scale: 2 });
+    if (appearance !== undefined) await this.appear(appearance);
+    if (this.extension !== null && !disabled) await this.isEnabled();
+  }
+
+  async #install(extension: Installed): Promise<void> {
+    const packed = extension.from.endsWith('.zip');
+    if (!packed) await this.must(['gnome-extensions', 'pack', '--out-dir=/tmp', PACKED]);
+    const zip = packed ? PACKED : `/tmp/${extension.uuid}.shell-extension.zip`;
+    await this.must(['gnome-extensions', 'install', '--force', zip]);
+  }
+
+  async must(argv: readonly string[]): Promise<string> {
+    const result = await this.room.run(argv);
+    if (result.code !== 0)
+      throw new Error(`${argv.join(' ')} ended with ${result.code}: ${result.stderr}${result.stdout}`);
+    return result.stdout;
+  }
+
+  log(): string {
+    return `${this.#shell?.stdout ?? ''}${this.#shell?.stderr ?? ''}`;
+  }
+
+  /** What the programs that the session's bus has started have written so far; the preferences are one of them. */
+  programsLog(): string {
+    return this.#daemon?.stderr ?? '';
   }
 
   /** The process of the session whose command line fits, waited for: its number there, and its environment. */
