@@ -1,5 +1,7 @@
 /** Collects what `status` and `watch` show, from the helper where it runs and by an own look where it does not. */
+
 import { MANAGER } from '../../core/src/contract.js';
+import { asDict } from '../../core/src/dict.js';
 import { HandoffError } from '../../core/src/errors.js';
 import { present } from '../../core/src/present.js';
 import { addressOf } from './bus/address.js';
@@ -7,7 +9,6 @@ import { decodeHolders } from './bus/decode.js';
 import { helperAbsent } from './bus/errors.js';
 import { QuickBus } from './bus/quick-bus.js';
 import { type State, stateOf } from './bus/state.js';
-import { asDict } from './bus/unbox.js';
 import type { Context } from './context.js';
 import {
   type CardDocument,

@@ -2,9 +2,9 @@
 import Gio from 'gi://Gio';
 import GLib from 'gi://GLib';
 import { SESSION } from '../../core/src/session-contract.js';
-import { CallFault, callBus, NO_LIMIT, PROPERTIES_INTERFACE } from '../shell/bus/call.js';
-import { Helper, type HelperWords } from '../shell/bus/helper.js';
-import { Presence as Watch } from '../shell/bus/presence.js';
+import { CallFault, callBus, NO_LIMIT, PROPERTIES_INTERFACE } from '../shared/bus/call.js';
+import { Helper, type HelperWords } from '../shared/bus/helper.js';
+import { Presence as Watch } from '../shared/bus/presence.js';
 import type { Dict, Presence } from './model.js';
 
 /** A service as the pages see it. */

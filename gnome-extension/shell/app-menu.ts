@@ -20,8 +20,8 @@ import {
 import { offersToRun, type RunOffer } from '../../core/src/desktop/run-offer.js';
 import { translated } from '../../core/src/recognise.js';
 import { say, sentence, type WordKey } from '../../core/src/words.js';
-import type { CallFault } from './bus/call.js';
-import type { Choice, Session } from './bus/session.js';
+import type { CallFault } from '../shared/bus/call.js';
+import type { Choice, Session } from '../shared/bus/session.js';
 import type { Model } from './model.js';
 import type { Notifications } from './notifications.js';
 import { setText } from './widgets.js';

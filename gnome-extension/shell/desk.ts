@@ -4,10 +4,9 @@ import Shell from 'gi://Shell';
 import type { Extension } from 'resource:///org/gnome/shell/extensions/extension.js';
 import * as Main from 'resource:///org/gnome/shell/ui/main.js';
 import type { QuickSettingsItem, SystemIndicator } from 'resource:///org/gnome/shell/ui/quickSettings.js';
-
+import { Session } from '../shared/bus/session.js';
 import { translatorOf } from '../shared/translate.js';
 import { AppMenus } from './app-menu.js';
-import { Session } from './bus/session.js';
 import { Icons } from './icons.js';
 import { Indicator } from './indicator.js';
 import { Model } from './model.js';

@@ -25,9 +25,9 @@ import {
 } from '../../core/src/desktop/published.js';
 import { translated } from '../../core/src/recognise.js';
 import { say, sentence, type Translate } from '../../core/src/words.js';
+import { type CallFault, NO_LIMIT } from '../shared/bus/call.js';
+import { Helper } from '../shared/bus/helper.js';
 import { lookOf } from './apps.js';
-import { type CallFault, NO_LIMIT } from './bus/call.js';
-import { Helper } from './bus/helper.js';
 import { settled } from './requests.js';
 
 /** Hears of everything new. */

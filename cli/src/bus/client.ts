@@ -1,12 +1,13 @@
 /** The helper as its clients see it: properties, methods, changes. Low-level messages of our own contract. */
 import dbus from 'dbus-next';
 import { MANAGER, METHODS, type MethodName, type MethodSpec } from '../../../core/src/contract.js';
+import { asDict, type Dict } from '../../../core/src/dict.js';
 import { HandoffError, reasonOf } from '../../../core/src/errors.js';
+import { type Inner, keepReading } from '../../../core/src/linux/bus/keep-reading.js';
 import { addressOf } from './address.js';
 import { failureOfError, helperAbsent } from './errors.js';
-import { type Inner, keepReading } from './keep-reading.js';
 import { type State, stateOf } from './state.js';
-import { asDict, type Dict, unbox } from './unbox.js';
+import { unbox } from './unbox.js';
 
 const DAEMON = {
   destination: 'org.freedesktop.DBus',

@@ -1,4 +1,5 @@
 /** What the helper publishes and answers, as documents. The keys are those of the contract. */
+import { asDict, asDicts, count, type Dict, flag, text, textOrNull, texts } from '../../../core/src/dict.js';
 import { FAILURES, type FailureName } from '../../../core/src/errors.js';
 import type {
   CardDocument,
@@ -12,7 +13,6 @@ import type {
   Verdict,
   VmName,
 } from '../documents.js';
-import { asDict, count, type Dict, dicts, flag, text, textOrNull, texts } from './unbox.js';
 
 function vmOf(dict: Dict): VmName | null {
   const uuid = text(dict, 'vm-uuid');
@@ -39,12 +39,12 @@ function decodeCard(dict: Dict): CardDocument {
     iommuGroup: textOrNull(dict, 'group'),
     vm: vmOf(dict),
     why: textOrNull(dict, 'why'),
-    obstacles: dicts(dict.obstacles).map(codedSentence),
+    obstacles: asDicts(dict.obstacles).map(codedSentence),
   };
 }
 
 export function decodeCards(value: unknown): CardDocument[] {
-  return dicts(value).map(decodeCard);
+  return asDicts(value).map(decodeCard);
 }
 
 function decodeStep(dict: Dict): StepDocument {
@@ -69,7 +69,7 @@ export function decodeOperation(value: unknown): OperationDocument | null {
     vm: vmOf(dict),
     state: text(dict, 'state'),
     cancellable: flag(dict, 'cancellable'),
-    steps: dicts(dict.steps).map(decodeStep),
+    steps: asDicts(dict.steps).map(decodeStep),
     error: textOrNull(dict, 'error'),
     sentence: textOrNull(dict, 'sentence'),
     user: text(dict, 'user'),
@@ -77,7 +77,7 @@ export function decodeOperation(value: unknown): OperationDocument | null {
 }
 
 export function decodeFaults(value: unknown): FaultDocument[] {
-  return dicts(value).map((dict) => ({ line: count(dict, 'line'), sentence: text(dict, 'sentence') }));
+  return asDicts(value).map((dict) => ({ line: count(dict, 'line'), sentence: text(dict, 'sentence') }));
 }
 
 function decodeHolder(dict: Dict): HolderDocument {
@@ -114,8 +114,8 @@ export function decodeHolders(value: unknown): HoldersDocument {
     complete: flag(dict, 'complete'),
     unseen: count(dict, 'unseen'),
     sentence: text(dict, 'sentence'),
-    holders: dicts(dict.holders).map(decodeHolder),
-    kernel: dicts(dict.kernel).map((one) => ({ module: text(one, 'module'), count: count(one, 'count') })),
+    holders: asDicts(dict.holders).map(decodeHolder),
+    kernel: asDicts(dict.kernel).map((one) => ({ module: text(one, 'module'), count: count(one, 'count') })),
   };
 }
 
@@ -127,7 +127,7 @@ export interface DecodedMachine {
 }
 
 export function decodeMachines(value: unknown): DecodedMachine[] {
-  return dicts(value).map((dict) => ({
+  return asDicts(value).map((dict) => ({
     uuid: text(dict, 'uuid'),
     name: text(dict, 'name'),
     running: flag(dict, 'running'),
@@ -154,10 +154,10 @@ export function decodePreflight(value: unknown): DecodedPreflight {
     ok: flag(dict, 'ok'),
     vm: vmOf(dict),
     cards: texts(dict, 'cards'),
-    refusals: dicts(dict.refusals).map((one) => {
+    refusals: asDicts(dict.refusals).map((one) => {
       const error = failureNamed(text(one, 'error'));
       return { ...codedSentence(one), error, status: FAILURES[error] };
     }),
-    steps: dicts(dict.steps).map((step) => ({ id: text(step, 'id'), title: text(step, 'title') })),
+    steps: asDicts(dict.steps).map((step) => ({ id: text(step, 'id'), title: text(step, 'title') })),
   };
 }

@@ -2,13 +2,14 @@
 import { existsSync } from 'node:fs';
 import dbus from 'dbus-next';
 import type { MethodSpec } from '../../../core/src/contract.js';
+import { asDict, type Dict } from '../../../core/src/dict.js';
 import { ERROR_PREFIX, failure, HandoffError, reasonOf } from '../../../core/src/errors.js';
+import { type Inner, keepReading } from '../../../core/src/linux/bus/keep-reading.js';
 import { SESSION, SESSION_METHODS, type SessionMethodName } from '../../../core/src/session-contract.js';
 import type { Environment } from '../terminal.js';
 import { failureNamed } from './decode.js';
 import { HelperError } from './errors.js';
-import { type Inner, keepReading } from './keep-reading.js';
-import { asDict, type Dict, unbox } from './unbox.js';
+import { unbox } from './unbox.js';
 
 /** Nothing that the service is asked takes long; its first answer includes its start. */
 const ANSWER_MS = 25_000;

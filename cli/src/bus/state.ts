@@ -1,7 +1,7 @@
 /** What the helper publishes. */
+import { type Dict, text } from '../../../core/src/dict.js';
 import type { CardDocument, FaultDocument, OperationDocument } from '../documents.js';
 import { decodeCards, decodeFaults, decodeOperation } from './decode.js';
-import { type Dict, text } from './unbox.js';
 
 export interface State {
   readonly version: string;

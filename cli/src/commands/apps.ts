@@ -1,9 +1,9 @@
 /** `gpu-handoff apps`: the apps with their choices, and what changes them. */
 
+import { asDict, asDicts, flag, text, textOrNull, texts } from '../../../core/src/dict.js';
 import { HandoffError } from '../../../core/src/errors.js';
 import { shortAppId } from '../../../core/src/launch/app-id.js';
 import { SessionClient, sessionAddress } from '../bus/session-client.js';
-import { asDict, dicts, flag, text, textOrNull, texts } from '../bus/unbox.js';
 import { type Context, type ExitStatus, writeJson } from '../context.js';
 import {
   type AppDocument,
@@ -75,7 +75,7 @@ export function gatherApps(context: Context): Promise<AppsDocument> {
   return withSession<AppsDocument>(
     context,
     async (client) => {
-      const apps = dicts(await client.call('ListApps', [], { locale })).map(appOf);
+      const apps = asDicts(await client.call('ListApps', [], { locale })).map(appOf);
       const properties = await client.properties();
       const way = { name: text(properties, 'Way'), reason: text(properties, 'WayReason') };
       const fault = ownApps(context).fault();
@@ -136,12 +136,12 @@ function reportOf(value: unknown): EntriesDocument {
   const dict = asDict(value);
   return {
     version: DOCUMENT_VERSION,
-    changes: dicts(dict.changes).map((one) => ({
+    changes: asDicts(dict.changes).map((one) => ({
       id: text(one, 'id'),
       what: text(one, 'what'),
       sentence: text(one, 'sentence'),
     })),
-    problems: dicts(dict.problems).map((one) => ({ id: text(one, 'id'), sentence: text(one, 'sentence') })),
+    problems: asDicts(dict.problems).map((one) => ({ id: text(one, 'id'), sentence: text(one, 'sentence') })),
     notes: texts(dict, 'notes'),
   };
 }

@@ -1,12 +1,12 @@
 /** `gpu-handoff launch`: starts an app now, on the dGPU or the iGPU. */
 import { realpathSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { asDict, count, text } from '../../../core/src/dict.js';
 import { idOfPath } from '../../../core/src/launch/app-id.js';
 import { isFileArgument } from '../../../core/src/launch/exec.js';
 import { launchFolders } from '../../../core/src/linux/launch/folders.js';
 import type { StartResult } from '../../../core/src/linux/launch/start-app.js';
 import { printable } from '../../../core/src/words.js';
-import { asDict, count, text } from '../bus/unbox.js';
 import { type Context, type ExitStatus, writeJson } from '../context.js';
 import { DOCUMENT_VERSION, type LaunchDocument } from '../documents.js';
 import { UsageError } from '../failure.js';

@@ -3,10 +3,9 @@
  * desktop's bus binding does it) to typed ones. What is missing or of a wrong type becomes empty, never an error: the
  * helper may be older or newer than the desktop's part.
  */
+import { asDict, asDicts, count, type Dict, flag, text, texts } from '../dict.js';
 import { translated } from '../recognise.js';
 import { say, type Translate, WORDS, type WordKey } from '../words.js';
-
-export type Dict = Readonly<Record<string, unknown>>;
 
 /** A sentence as it was sent: English text, and its key where the helper gave one. */
 export interface Told {
@@ -101,33 +100,6 @@ export interface Published {
   readonly operation: OperationPublished | null;
 }
 
-function dictOf(value: unknown): Dict {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Dict) : {};
-}
-
-function dictsOf(value: unknown): Dict[] {
-  return Array.isArray(value) ? value.map(dictOf) : [];
-}
-
-function text(dict: Dict, name: string): string {
-  const value = dict[name];
-  return typeof value === 'string' ? value : '';
-}
-
-function flag(dict: Dict, name: string): boolean {
-  return dict[name] === true;
-}
-
-function count(dict: Dict, name: string): number {
-  const value = dict[name];
-  return typeof value === 'number' ? value : 0;
-}
-
-function texts(dict: Dict, name: string): string[] {
-  const value = dict[name];
-  return Array.isArray(value) ? value.filter((one) => typeof one === 'string') : [];
-}
-
 /** `sentence` has its key beside it as `key`, any other text as `NAME-key`; likewise the values. */
 function told(dict: Dict, name: string): Told {
   const prefix = name === 'sentence' ? '' : `${name}-`;
@@ -159,7 +131,7 @@ function cardFrom(dict: Dict): CardPublished {
     vmUuid: text(dict, 'vm-uuid'),
     vmName: text(dict, 'vm-name'),
     why: told(dict, 'why'),
-    obstacles: dictsOf(dict.obstacles).map((one) => told(one, 'sentence')),
+    obstacles: asDicts(dict.obstacles).map((one) => told(one, 'sentence')),
   };
 }
 
@@ -184,7 +156,7 @@ function operationFrom(dict: Dict): OperationPublished | null {
     vmName: text(dict, 'vm-name'),
     state: text(dict, 'state'),
     cancellable: flag(dict, 'cancellable'),
-    steps: dictsOf(dict.steps).map(stepFrom),
+    steps: asDicts(dict.steps).map(stepFrom),
     error: text(dict, 'error'),
     sentence: told(dict, 'sentence'),
     started: count(dict, 'started'),
@@ -195,8 +167,8 @@ function operationFrom(dict: Dict): OperationPublished | null {
 export function publishedFrom(properties: Dict): Published {
   return {
     version: text(properties, 'Version'),
-    cards: dictsOf(properties.Cards).map(cardFrom),
-    operation: operationFrom(dictOf(properties.Operation)),
+    cards: asDicts(properties.Cards).map(cardFrom),
+    operation: operationFrom(asDict(properties.Operation)),
   };
 }
 
@@ -218,21 +190,21 @@ function holderFrom(dict: Dict): HolderPublished {
 
 /** From the report of GetHolders. A verdict that is not known means that nobody can tell; it is never read as free. */
 export function holdersFrom(report: unknown): HoldersPublished {
-  const dict = dictOf(report);
+  const dict = asDict(report);
   const verdict = text(dict, 'verdict');
   return {
     verdict: verdict === 'free' || verdict === 'held' ? verdict : 'unknown',
     complete: flag(dict, 'complete'),
     unseen: count(dict, 'unseen'),
     sentence: told(dict, 'sentence'),
-    holders: dictsOf(dict.holders).map(holderFrom),
-    kernel: dictsOf(dict.kernel).map((one) => ({ module: text(one, 'module'), count: count(one, 'count') })),
+    holders: asDicts(dict.holders).map(holderFrom),
+    kernel: asDicts(dict.kernel).map((one) => ({ module: text(one, 'module'), count: count(one, 'count') })),
   };
 }
 
 /** From the answer of ListVirtualMachines. */
 export function machinesFrom(answer: unknown): MachinePublished[] {
-  return dictsOf(answer).map((dict) => ({
+  return asDicts(answer).map((dict) => ({
     uuid: text(dict, 'uuid'),
     name: text(dict, 'name'),
     running: flag(dict, 'running'),

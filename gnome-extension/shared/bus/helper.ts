@@ -7,7 +7,7 @@ import GLib from 'gi://GLib';
 
 import { MANAGER } from '../../../core/src/contract.js';
 import type { Link } from '../../../core/src/desktop/picture.js';
-import type { Dict } from '../../../core/src/desktop/published.js';
+import type { Dict } from '../../../core/src/dict.js';
 import { CallFault, type CallSettings, callBus, PROPERTIES_INTERFACE } from './call.js';
 import { Presence } from './presence.js';
 
