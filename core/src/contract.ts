@@ -28,6 +28,14 @@ export interface PropertySpec {
   readonly doc: string;
 }
 
+/** A service with one object that has one interface of ours. */
+export interface ServiceContract<M extends string, P extends string> {
+  readonly path: string;
+  readonly interface: string;
+  readonly methods: Readonly<Record<M, MethodSpec>>;
+  readonly properties: Readonly<Record<P, PropertySpec>>;
+}
+
 export const METHODS = {
   ListVirtualMachines: {
     in: [{ name: 'options', type: 'a{sv}' }],

@@ -39,11 +39,11 @@ export interface Card {
   readonly obstacles: readonly Obstacle[];
 }
 
-/** Drivers that only keep a function for a guest, or for nobody. */
-const PLACEHOLDER_DRIVERS = ['vfio-pci', 'pci-stub', 'pcieport'];
-
 /** Drivers under which a function waits for a guest. */
 export const KEEPERS: readonly string[] = ['vfio-pci', 'pci-stub'];
+
+/** Drivers that only keep a function for a guest, or for nobody. */
+const PLACEHOLDER_DRIVERS = KEEPERS.concat('pcieport');
 
 /** True where a function is kept for a guest, whether one has it or not. */
 export function isKept(fn: PciFunction): boolean {

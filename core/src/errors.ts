@@ -56,6 +56,11 @@ export function failure<Key extends WordKey>(
   return new HandoffError(name, sentence(key, ...values));
 }
 
+/** A value that a caller gave cannot be used; `why` ends the sentence. */
+export function invalidArgument(argument: string, why: string): HandoffError {
+  return failure('InvalidArgument', 'error.invalid-argument', { argument, why });
+}
+
 /** What a fault says in one line that can be printed, whatever was thrown: other programs' words are in it. */
 export function reasonOf(fault: unknown): string {
   const text = fault instanceof Error ? fault.message : String(fault);

@@ -1,8 +1,8 @@
 /** Asks polkit whether a caller may do a thing. No answer is a no. */
 import { type Power, polkitAction } from '../../core/src/contract.js';
 import { failure, reasonOf } from '../../core/src/errors.js';
+import { type Bus, Message, Variant, within } from '../../core/src/linux/bus/dbus.js';
 import { say, sentence } from '../../core/src/words.js';
-import { type Bus, Message, Variant } from './bus.js';
 
 const POLKIT = {
   destination: 'org.freedesktop.PolicyKit1',
@@ -27,13 +27,6 @@ export interface Authority {
   ): Promise<void>;
   /** The caller has left the bus. */
   callerLeft(caller: string): void;
-}
-
-function withLimit<T>(promise: Promise<T>, ms: number): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`no answer within ${ms / 1000} s`)), ms);
-    promise.then(resolve, reject).finally(() => clearTimeout(timer));
-  });
 }
 
 export class Polkit implements Authority {
@@ -66,7 +59,7 @@ export class Polkit implements Authority {
     if (interactive) this.remember(caller, cancellation);
     try {
       const asked = this.bus.call(message);
-      const reply = await (interactive ? asked : withLimit(asked, SILENT_LIMIT_MS));
+      const reply = await (interactive ? asked : within(SILENT_LIMIT_MS, asked));
       authorized = (reply?.body[0] as [boolean] | undefined)?.[0] === true;
     } catch (fault) {
       throw failure('NotAuthorized', 'error.authority-absent', { why: reasonOf(fault) });

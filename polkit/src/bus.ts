@@ -1,10 +1,6 @@
-/** The connection to the bus. dbus-next 0.10.2, with a gate before its parser. */
-import dbus from 'dbus-next';
+/** The helper's connection to the bus, with a gate before dbus-next's parser. */
+import { type Bus, connectTo } from '../../core/src/linux/bus/dbus.js';
 import { Gate } from './gate.js';
-
-export type Bus = dbus.MessageBus;
-export const { Message, Variant, MessageFlag, MessageType, RequestNameReply, NameFlag } = dbus;
-export type Message = dbus.Message;
 
 /** The parts of dbus-next's connection that its types do not show. */
 interface Inner {
@@ -54,50 +50,10 @@ export function connect(
   lost: (why: unknown) => void,
   complain: (why: unknown) => void,
 ): Promise<Bus> {
-  return new Promise((resolve, reject) => {
-    // Not systemBus(): it takes its address from the environment alone.
-    const busAddress = address ?? process.env.DBUS_SYSTEM_BUS_ADDRESS ?? SYSTEM_BUS;
-    const bus = dbus.sessionBus({ busAddress });
-    guard(bus, complain);
-    let connected = false;
-    bus.on('error', (fault: unknown) => {
-      const code = (fault as { code?: unknown } | null)?.code;
-      if (!connected) reject(fault);
-      // Faults of the socket have a code; what else comes here is a single message of a wrong form.
-      else if (typeof code === 'string') lost(fault);
-      else complain(fault);
-    });
-    (bus as unknown as Inner)._connection.on('end', () => lost(new Error('the bus closed the connection')));
-    bus.on('connect', () => {
-      connected = true;
-      resolve(bus);
-    });
-  });
-}
-
-const DAEMON = {
-  destination: 'org.freedesktop.DBus',
-  path: '/org/freedesktop/DBus',
-  interface: 'org.freedesktop.DBus',
-} as const;
-
-/** Calls a method of the bus itself. */
-export async function askBus(
-  bus: Bus,
-  member: string,
-  signature: string,
-  body: unknown[],
-): Promise<unknown[]> {
-  const reply = await bus.call(new Message({ ...DAEMON, member, signature, body }));
-  return reply?.body ?? [];
-}
-
-/** Calls back when a unique name leaves the bus. The sender is checked: anyone can send a signal to anyone. */
-export function onNameLost(bus: Bus, heard: (name: string) => void): void {
-  bus.on('message', (message: Message) => {
-    if (message.type !== MessageType.SIGNAL || message.sender !== 'org.freedesktop.DBus') return;
-    if (message.member !== 'NameOwnerChanged' || message.interface !== 'org.freedesktop.DBus') return;
-    const [name, , owner] = message.body as [string, string, string];
-    if (owner === '') heard(name);
+  return connectTo({
+    address: address ?? process.env.DBUS_SYSTEM_BUS_ADDRESS ?? SYSTEM_BUS,
+    guard: (bus) => guard(bus, complain),
+    lost,
+    complain,
   });
 }

@@ -1,5 +1,5 @@
 /** Who calls, who watches, and when nobody needs the helper any more. */
-import { askBus, type Bus, onNameLost } from './bus.js';
+import { askBus, type Bus, onNameLost } from '../../core/src/linux/bus/dbus.js';
 
 /** Watching connections of one user; more are refused, and cost the other users nothing. */
 const MOST_WATCHERS_OF_USER = 64;
@@ -15,24 +15,21 @@ export class Clients {
   constructor(bus: Bus, left: (caller: string) => void) {
     this.bus = bus;
     this.left = left;
-    onNameLost(bus, (name) => {
-      if (this.users.delete(name)) this.left(name);
-      this.watchers.delete(name);
-    });
   }
 
   /** Begins to hear of callers that leave. */
   async listen(): Promise<void> {
-    const rule =
-      "type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='NameOwnerChanged',arg2=''";
-    await askBus(this.bus, 'AddMatch', 's', [rule]);
+    await onNameLost(this.bus, (name) => {
+      if (this.users.delete(name)) this.left(name);
+      this.watchers.delete(name);
+    });
   }
 
   /** The Unix user of a caller, as the bus knows it from the socket. Rejects when the caller has left. */
   userOf(caller: string): Promise<number> {
     const known = this.users.get(caller);
     if (known !== undefined) return known;
-    const asked = askBus(this.bus, 'GetConnectionUnixUser', 's', [caller]).then((body) => body[0] as number);
+    const asked = askBus(this.bus, 'GetConnectionUnixUser', [caller]).then((body) => body[0] as number);
     asked.catch(() => this.users.delete(caller));
     this.users.set(caller, asked);
     return asked;

@@ -5,27 +5,26 @@ import type { Intention } from '../../core/src/engine/hand-off.js';
 import { FAILURES } from '../../core/src/errors.js';
 import type { Address, VirtualMachine } from '../../core/src/facts.js';
 import { type Holder, type HolderReport, nameHolder } from '../../core/src/holders.js';
+import { as, type Boxes, b, d, dicts, s, u, type Value } from '../../core/src/linux/bus/dbus.js';
 import type { Operation } from '../../core/src/operation.js';
 import type { CardView } from '../../core/src/state.js';
 import { type Sentence, say } from '../../core/src/words.js';
-import type { Variant } from './bus.js';
-import { as, b, type Dict, d, dicts, s, u } from './values.js';
 
-export type Properties = Record<PropertyName, InstanceType<typeof Variant>>;
+export type Properties = Record<PropertyName, Value>;
 
-function text(sentence: Sentence | null): InstanceType<typeof Variant> {
+function text(sentence: Sentence | null): Value {
   return s(sentence === null ? '' : say(sentence));
 }
 
 /** A sentence with its key and values, so that a desktop can say it in the user's language. */
-function worded(sentence: Sentence | null): Dict {
+function worded(sentence: Sentence | null): Boxes {
   if (sentence === null) return { sentence: s('') };
-  const dict: Dict = { sentence: s(say(sentence)), key: s(sentence.key) };
+  const dict: Boxes = { sentence: s(say(sentence)), key: s(sentence.key) };
   for (const [name, value] of Object.entries(sentence.values)) dict[`value-${name}`] = s(value);
   return dict;
 }
 
-export function encodeCard(view: CardView): Dict {
+export function encodeCard(view: CardView): Boxes {
   const { card } = view;
   const nodes = card.functions.flatMap((fn) => fn.nodes.map((node) => node.path));
   return {
@@ -47,7 +46,10 @@ export function encodeCard(view: CardView): Dict {
   };
 }
 
-export function encodeOperation(operation: Operation | null, userName: (uid: number) => string | null): Dict {
+export function encodeOperation(
+  operation: Operation | null,
+  userName: (uid: number) => string | null,
+): Boxes {
   if (operation === null) return {};
   return {
     id: s(operation.id),
@@ -74,13 +76,13 @@ export function encodeOperation(operation: Operation | null, userName: (uid: num
   };
 }
 
-export function encodeGuests(guests: Published['guests']): Dict[] {
+export function encodeGuests(guests: Published['guests']): Boxes[] {
   return guests.map(({ vm, cards }) => ({ uuid: s(vm.uuid), name: s(vm.name), cards: as(cards) }));
 }
 
 export function encodeMachines(
   machines: readonly (VirtualMachine & { readonly cards: readonly Address[] })[],
-): Dict[] {
+): Boxes[] {
   return machines.map((vm) => ({
     uuid: s(vm.uuid),
     name: s(vm.name),
@@ -90,7 +92,7 @@ export function encodeMachines(
 }
 
 /** One holder for a caller of user `uid`: whose command line it is decides whether it is shown. */
-function encodeHolder(holder: Holder, uid: number): Dict {
+function encodeHolder(holder: Holder, uid: number): Boxes {
   const shown = uid === 0 || holder.uid === uid;
   return {
     id: s(holder.id),
@@ -112,7 +114,7 @@ function encodeHolder(holder: Holder, uid: number): Dict {
   };
 }
 
-export function encodeHolders(report: HolderReport, line: string, uid: number): Dict {
+export function encodeHolders(report: HolderReport, line: string, uid: number): Boxes {
   return {
     verdict: s(report.verdict),
     complete: b(report.complete),
@@ -124,7 +126,7 @@ export function encodeHolders(report: HolderReport, line: string, uid: number): 
   };
 }
 
-export function encodeIntention(intention: Intention, uid: number): Dict {
+export function encodeIntention(intention: Intention, uid: number): Boxes {
   return {
     ok: b(intention.refusals.length === 0),
     'vm-uuid': s(intention.vm.uuid),

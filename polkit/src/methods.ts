@@ -1,22 +1,30 @@
 /** The methods of the contract: who may, and what the engine is then asked. */
-import type { Power } from '../../core/src/contract.js';
+import type { MethodName, Power } from '../../core/src/contract.js';
 import { choose, powerToEnd } from '../../core/src/engine/end-holders.js';
 import type { Engine } from '../../core/src/engine/engine.js';
 import { failure } from '../../core/src/errors.js';
 import type { Address, VirtualMachine } from '../../core/src/facts.js';
+import { Variant } from '../../core/src/linux/bus/dbus.js';
+import type { MethodsOf } from '../../core/src/linux/bus/door.js';
 import { holdersLine } from '../../core/src/present.js';
 import { printable } from '../../core/src/words.js';
 import type { Authority } from './authority.js';
 import type { Clients } from './clients.js';
-import type { Call, Methods } from './door.js';
 import { encodeHolders, encodeIntention, encodeMachines } from './encode.js';
-import { flag } from './values.js';
+import type { UserCall } from './limits.js';
 
 export interface Household {
   readonly engine: Engine;
   readonly authority: Authority;
   readonly clients: Clients;
   readonly parseDomain: (xml: string) => VirtualMachine;
+}
+
+/** One option of a call's `a{sv}`; a wrong type counts as not given. */
+function flag(options: unknown, name: string): boolean {
+  if (typeof options !== 'object' || options === null || !Object.hasOwn(options, name)) return false;
+  const value = (options as Record<string, unknown>)[name];
+  return value instanceof Variant && value.signature === 'b' && value.value === true;
 }
 
 /** Several callers who ask the same at the same time get one answer: a pass over /proc is not to be multiplied. */
@@ -31,14 +39,14 @@ function shared<T>(make: (key: string) => Promise<T>): (key: string) => Promise<
   };
 }
 
-export function methodsOf(house: Household): Methods {
+export function methodsOf(house: Household): MethodsOf<MethodName, UserCall> {
   const { engine, authority, clients } = house;
   const machines = shared(() => engine.virtualMachines());
   const holders = shared((card) => engine.holders(card));
   const preflight = shared((vm) => engine.preflight(vm));
   const refresh = shared(() => engine.refresh());
 
-  async function allow(call: Call, power: Power, details: Record<string, string>): Promise<void> {
+  async function allow(call: UserCall, power: Power, details: Record<string, string>): Promise<void> {
     const options = call.body[call.body.length - 1];
     await authority.require(call.caller, power, details, flag(options, 'interactive'));
   }

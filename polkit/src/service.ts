@@ -1,25 +1,34 @@
 /** The helper's life on the bus: takes its name, answers, publishes what changes, and leaves when not needed. */
 import type { Config, ConfigFault } from '../../core/src/config.js';
-import { MANAGER, type PropertyName } from '../../core/src/contract.js';
+import { MANAGER, METHODS, type MethodName, PROPERTIES, type PropertyName } from '../../core/src/contract.js';
 import { Engine } from '../../core/src/engine/engine.js';
 import { reasonOf } from '../../core/src/errors.js';
 import type { VirtualMachine } from '../../core/src/facts.js';
+import {
+  type Boxes,
+  type Bus,
+  dicts,
+  propertiesChanged,
+  s,
+  u,
+  Variant,
+} from '../../core/src/linux/bus/dbus.js';
+import { Door } from '../../core/src/linux/bus/door.js';
+import { Stay } from '../../core/src/linux/bus/stay.js';
 import type { Machine } from '../../core/src/machine.js';
+import { sentence } from '../../core/src/words.js';
 import type { Authority } from './authority.js';
-import { type Bus, Message, NameFlag, RequestNameReply, Variant } from './bus.js';
 import { Clients } from './clients.js';
-import { Door } from './door.js';
 import { encodeCard, encodeGuests, encodeOperation, type Properties } from './encode.js';
+import { MOST_BODY_KIB } from './gate.js';
 import { Inhibitor } from './inhibitor.js';
+import { Limits, type UserCall } from './limits.js';
 import { methodsOf } from './methods.js';
-import { dicts, s, u } from './values.js';
 
 /** How long changes are gathered, at least, before they are published. */
 const PUBLISH_MS = 50;
 /** Telling takes at most one part in so many of a core: it must not slow down what it tells of. */
 const PUBLISH_SHARE = 10;
-/** How often it is looked, at least, whether anybody still needs the helper. */
-const IDLE_LOOK_MS = 5000;
 /** How long the helper, when asked to stop, goes on for calls that wait: a dialog can stand for long. */
 const ANSWER_MS = 10_000;
 const ANSWER_LOOK_MS = 20;
@@ -40,7 +49,8 @@ export class Service {
   private readonly options: ServiceOptions;
   private readonly engine: Engine;
   private readonly clients: Clients;
-  private readonly door: Door;
+  private readonly door: Door<MethodName, PropertyName, UserCall>;
+  private readonly stay: Stay;
   private readonly inhibitor: Inhibitor;
   /** JSON of each property as last published, to see what changed. */
   private readonly last = new Map<string, string>();
@@ -56,18 +66,26 @@ export class Service {
     this.clients = new Clients(bus, (caller) => authority.callerLeft(caller));
     const warn = (text: string): void => machine.log.line('warning', text);
     this.inhibitor = new Inhibitor((why) => warn(`No lock against sleep: ${why}`));
-    const methods = methodsOf({
-      engine: this.engine,
-      authority,
-      clients: this.clients,
-      parseDomain: options.parseDomain,
-    });
+    const { engine, clients } = this;
+    const limits = new Limits(clients);
     this.door = new Door({
       bus,
-      clients: this.clients,
-      methods,
+      contract: { ...MANAGER, methods: METHODS, properties: PROPERTIES },
+      methods: methodsOf({ engine, authority, clients, parseDomain: options.parseDomain }),
       properties: () => this.properties(),
+      admit: (call, answer) => limits.admit(call, answer),
+      alsoWrong: `, and it has at most ${MOST_BODY_KIB} KiB`,
+      fault: (why) => sentence('error.internal', { why }),
       complain: warn,
+    });
+    this.stay = new Stay({
+      bus,
+      name: MANAGER.name,
+      door: this.door,
+      idleSeconds: options.config.idleSeconds,
+      needed: () => engine.needed || clients.watching > 0,
+      complain: warn,
+      leave: options.leave,
     });
   }
 
@@ -79,7 +97,7 @@ export class Service {
     this.door.open();
     this.door.shut();
     // Only the owner of the name may mend: without it, what looks interrupted may be another helper's work.
-    await Promise.all([this.takeName(), this.clients.listen()]);
+    await Promise.all([this.stay.takeName(), this.clients.listen()]);
     const mended = this.engine.start();
     // Nothing is told before it was seen, but while something is mended that can be told.
     await Promise.race([looked, mended]);
@@ -90,12 +108,7 @@ export class Service {
         .refresh()
         .catch((fault) => machine.log.line('warning', `Looking failed: ${reasonOf(fault)}`));
     });
-    this.lookLater();
-  }
-
-  private async takeName(): Promise<void> {
-    const reply = await this.options.bus.requestName(MANAGER.name, NameFlag.DO_NOT_QUEUE);
-    if (reply !== RequestNameReply.PRIMARY_OWNER) throw new Error(`another program owns ${MANAGER.name}`);
+    this.stay.endWhenIdle();
   }
 
   /** For a simulated libvirt, which calls our hook as the real one does through its script. */
@@ -162,7 +175,7 @@ export class Service {
   private publishChanges(): void {
     if (this.publishing !== null) clearTimeout(this.publishing);
     this.publishing = null;
-    const changed: Partial<Properties> = {};
+    const changed: Boxes = {};
     for (const [name, value] of Object.entries(this.properties()) as [
       PropertyName,
       Properties[PropertyName],
@@ -173,48 +186,10 @@ export class Service {
       changed[name] = value;
     }
     if (Object.keys(changed).length === 0) return;
-    const body = [MANAGER.interface, changed, []];
-    const { path } = MANAGER;
-    const signal = [path, 'org.freedesktop.DBus.Properties', 'PropertiesChanged', 'sa{sv}as', body] as const;
     try {
-      this.options.bus.send(Message.newSignal(...signal));
+      this.options.bus.send(propertiesChanged(MANAGER.path, MANAGER.interface, changed));
     } catch (fault) {
       this.options.machine.log.line('warning', `A change could not be published: ${reasonOf(fault)}`);
     }
-  }
-
-  private lookLater(): void {
-    const pause = Math.min(IDLE_LOOK_MS, this.options.config.idleSeconds * 500);
-    setTimeout(() => {
-      this.leaveWhenIdle()
-        .catch((fault) =>
-          this.options.machine.log.line('warning', `Leaving when idle failed: ${reasonOf(fault)}`),
-        )
-        .finally(() => this.lookLater());
-    }, pause).unref();
-  }
-
-  /**
-   * Leaves when nobody needs the helper. The name is given back first: the bus then starts a new helper for
-   * whoever calls from there on, and who called before is heard before the bus confirms it.
-   */
-  private async leaveWhenIdle(): Promise<void> {
-    const { door, engine, clients } = this;
-    if (engine.needed || door.busy || clients.watching > 0) return;
-    if (Date.now() - door.lastCall < this.options.config.idleSeconds * 1000) return;
-    door.shut();
-    await this.options.bus.releaseName(MANAGER.name);
-    if (door.knocking > 0 || engine.needed) {
-      const back = await this.takeName().then(
-        () => true,
-        () => false,
-      );
-      if (back) {
-        door.reopen();
-        return;
-      }
-      // Another helper was started in between. Two must not work on one machine; who called us may call it.
-    }
-    this.options.leave();
   }
 }

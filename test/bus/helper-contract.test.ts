@@ -181,19 +181,19 @@ describe('what is not of the contract', () => {
       'wrong types',
       () => alice.raw(MANAGER.interface, 'HandOff', 'u', [1]),
       'io.github.gpuhandoff.Error.InvalidArgument',
-      'The argument list of HandOff is not valid: its types are “sa{sv}”, and it has at most 64 KiB',
+      'The argument list of HandOff is not valid: its types are “sa{sv}”, and it has at most 64 KiB.',
     ],
     [
       'no arguments',
       () => alice.raw(MANAGER.interface, 'HandOff', '', []),
       'io.github.gpuhandoff.Error.InvalidArgument',
-      'The argument list of HandOff is not valid: its types are “sa{sv}”, and it has at most 64 KiB',
+      'The argument list of HandOff is not valid: its types are “sa{sv}”, and it has at most 64 KiB.',
     ],
     [
       'an unknown property',
       () => alice.get('Colour' as PropertyName),
       'io.github.gpuhandoff.Error.InvalidArgument',
-      'The argument property is not valid: there is no property Colour',
+      'The argument property is not valid: there is no property Colour.',
     ],
     [
       'writing a property',
@@ -204,7 +204,7 @@ describe('what is not of the contract', () => {
           new dbus.Variant('s', '9'),
         ]),
       'io.github.gpuhandoff.Error.InvalidArgument',
-      'The argument property is not valid: all properties are for reading only',
+      'The argument property is not valid: all properties are for reading only.',
     ],
     [
       'an unknown card',

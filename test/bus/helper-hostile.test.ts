@@ -129,7 +129,7 @@ describe('hostile messages', () => {
     const mallory = await WireClient.connect(await helper.bus.addressFor('mallory'));
     expect(await mallory.call({ ...call, ...parts })).toEqual({
       error: 'io.github.gpuhandoff.Error.InvalidArgument',
-      text: expect.stringMatching(/its types are “.*”, and it has at most 64 KiB$/),
+      text: expect.stringMatching(/its types are “.*”, and it has at most 64 KiB\.$/),
     });
     mallory.close();
     await unharmed();

@@ -5,8 +5,8 @@ import { describe, expect, it } from 'vitest';
 import { POWERS, type Power } from '../../core/src/contract.js';
 import type { Engine } from '../../core/src/engine/engine.js';
 import { NOBODY } from '../../core/src/holders.js';
+import type { Bus, Message } from '../../core/src/linux/bus/dbus.js';
 import { Polkit } from '../../polkit/src/authority.js';
-import type { Bus, Message } from '../../polkit/src/bus.js';
 import { Clients } from '../../polkit/src/clients.js';
 import { Gate } from '../../polkit/src/gate.js';
 import { methodsOf } from '../../polkit/src/methods.js';
@@ -34,11 +34,20 @@ class FakeBus extends EventEmitter {
   }
 }
 
+/** Clients that listen already. */
+function listening(bus: FakeBus, left: (name: string) => void = () => {}): Clients {
+  const clients = new Clients(bus.bus, left);
+  void clients.listen();
+  // What the bus says to the match rule is of no interest.
+  bus.asked.shift();
+  return clients;
+}
+
 describe('the helper’s clients', () => {
   it('watch until they leave', async () => {
     const bus = new FakeBus();
     const left: string[] = [];
-    const clients = new Clients(bus.bus, (name) => left.push(name));
+    const clients = listening(bus, (name) => left.push(name));
     const uid = clients.userOf(':1.7');
     bus.asked[0]?.answer([1000]);
     expect(clients.watch(':1.7', await uid)).toBe(true);
@@ -50,7 +59,7 @@ describe('the helper’s clients', () => {
 
   it('leave no trace when they are gone before their user is known', async () => {
     const bus = new FakeBus();
-    const clients = new Clients(bus.bus, () => {});
+    const clients = listening(bus);
     const uid = clients.userOf(':1.7');
     // Both messages are read from the socket at once.
     bus.asked[0]?.answer([1000]);
@@ -61,7 +70,7 @@ describe('the helper’s clients', () => {
 
   it('are not sent away by each other', async () => {
     const bus = new FakeBus();
-    const clients = new Clients(bus.bus, () => {});
+    const clients = listening(bus);
     const uid = clients.userOf(':1.7');
     bus.asked[0]?.answer([1000]);
     clients.watch(':1.7', await uid);
@@ -71,7 +80,7 @@ describe('the helper’s clients', () => {
 
   it('are asked for their user once', async () => {
     const bus = new FakeBus();
-    const clients = new Clients(bus.bus, () => {});
+    const clients = listening(bus);
     const all = [clients.userOf(':1.7'), clients.userOf(':1.7')];
     expect(bus.asked).toHaveLength(1);
     bus.asked[0]?.answer([1000]);

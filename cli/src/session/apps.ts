@@ -2,7 +2,7 @@
  * The apps with their choices: what the service answers, and what the command does by itself where there is no session
  * bus. Each question looks at the folders anew; files are read again only when they have changed.
  */
-import { failure, HandoffError } from '../../../core/src/errors.js';
+import { failure, HandoffError, invalidArgument } from '../../../core/src/errors.js';
 import { isAppId } from '../../../core/src/launch/app-id.js';
 import type { Choice } from '../../../core/src/launch/entry.js';
 import { type Choices, type EntryState, sourceOf } from '../../../core/src/launch/sync.js';
@@ -140,11 +140,7 @@ export class Apps {
   }
 
   async setChoice(id: string, choice: string): Promise<ChoiceResult> {
-    if (!isChoice(choice))
-      throw failure('InvalidArgument', 'error.invalid-argument', {
-        argument: printable(choice),
-        why: say(sentence('error.choice')),
-      });
+    if (!isChoice(choice)) throw invalidArgument(printable(choice), say(sentence('error.choice')));
     const before = this.find(id, '').app;
     if (choice !== 'untouched' && before.problem !== '' && before.choice === 'untouched')
       throw failure('Refused', 'apps.no-entry', { app: printable(before.name), why: before.problem });

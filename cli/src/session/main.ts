@@ -1,9 +1,10 @@
 /** Starts the per-user service. Its command line is for developers: in service it has no arguments. */
 import { parseArgs } from 'node:util';
 import { reasonOf } from '../../../core/src/errors.js';
+import { connectTo } from '../../../core/src/linux/bus/dbus.js';
+import { keepReading } from '../../../core/src/linux/bus/keep-reading.js';
 import { VERSION } from '../version.js';
 import { Apps } from './apps.js';
-import { connect } from './bus.js';
 import { Service } from './service.js';
 
 const USAGE = `Usage: gpu-handoff-session [--idle SECONDS]
@@ -35,9 +36,15 @@ async function main(): Promise<void> {
     env.DBUS_SESSION_BUS_ADDRESS ||
     (env.XDG_RUNTIME_DIR ? `unix:path=${env.XDG_RUNTIME_DIR}/bus` : undefined);
   if (address === undefined) throw new Error('there is no session bus');
-  const bus = await connect(address, (why) => {
-    complain(`the bus is gone: ${reasonOf(why)}`);
-    process.exit(1);
+  const bus = await connectTo({
+    address,
+    guard: keepReading,
+    lost: (why) => {
+      complain(`the bus is gone: ${reasonOf(why)}`);
+      process.exit(1);
+    },
+    // Any program may send such a message; nothing of it is ours.
+    complain: () => {},
   });
   const apps = new Apps({ ...env }, null);
   const service = new Service({

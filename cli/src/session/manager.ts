@@ -1,6 +1,6 @@
 /** systemd's manager of the user: the environment that sessions keep there, and scopes for apps. */
 import { reasonOf } from '../../../core/src/errors.js';
-import { ask, type Bus, Message, s, Variant } from './bus.js';
+import { type Bus, Message, s, Variant, within } from '../../../core/src/linux/bus/dbus.js';
 
 const SYSTEMD = {
   destination: 'org.freedesktop.systemd1',
@@ -23,17 +23,14 @@ export class UserManager {
   /** `NAME=value` of all variables; null where there is no manager. */
   async environment(): Promise<readonly string[] | null> {
     try {
-      const [value] = await ask(
-        this.bus,
-        new Message({
-          ...SYSTEMD,
-          interface: 'org.freedesktop.DBus.Properties',
-          member: 'Get',
-          signature: 'ss',
-          body: [MANAGER, 'Environment'],
-        }),
-        LIMIT_MS,
-      );
+      const question = new Message({
+        ...SYSTEMD,
+        interface: 'org.freedesktop.DBus.Properties',
+        member: 'Get',
+        signature: 'ss',
+        body: [MANAGER, 'Environment'],
+      });
+      const value = (await within(LIMIT_MS, this.bus.call(question)))?.body[0];
       const list: unknown = value instanceof Variant ? value.value : null;
       return Array.isArray(list) ? list.filter((one): one is string => typeof one === 'string') : null;
     } catch {
@@ -50,17 +47,14 @@ export class UserManager {
       ['CollectMode', s('inactive-or-failed')],
     ];
     try {
-      await ask(
-        this.bus,
-        new Message({
-          ...SYSTEMD,
-          interface: MANAGER,
-          member: 'StartTransientUnit',
-          signature: 'ssa(sv)a(sa(sv))',
-          body: [scope, 'fail', properties, []],
-        }),
-        LIMIT_MS,
-      );
+      const wish = new Message({
+        ...SYSTEMD,
+        interface: MANAGER,
+        member: 'StartTransientUnit',
+        signature: 'ssa(sv)a(sa(sv))',
+        body: [scope, 'fail', properties, []],
+      });
+      await within(LIMIT_MS, this.bus.call(wish));
       return true;
     } catch (fault) {
       const why = reasonOf(fault);

@@ -1,24 +1,21 @@
 /** The methods of the contract, over the apps. */
-import { failure } from '../../../core/src/errors.js';
+import { invalidArgument } from '../../../core/src/errors.js';
+import { as, type Boxes, b, dicts, s, u, Variant } from '../../../core/src/linux/bus/dbus.js';
+import type { MethodsOf } from '../../../core/src/linux/bus/door.js';
 import type { ListedApp } from '../../../core/src/linux/launch/list.js';
 import type { SyncReport } from '../../../core/src/linux/launch/sync.js';
-import { printable } from '../../../core/src/words.js';
+import type { SessionMethodName } from '../../../core/src/session-contract.js';
 import type { Apps, Session } from './apps.js';
-import { as, b, type Dict, dicts, s, u, Variant } from './bus.js';
-import type { Methods } from './door.js';
 
 /** More files than this are no wish of a user's. */
 const MOST_FILES = 4096;
-
-function wrong(name: string, why: string): Error {
-  return failure('InvalidArgument', 'error.invalid-argument', { argument: printable(name), why });
-}
 
 /** One option of a call's `a{sv}`, of this type. Throws where it has another one. */
 function option(options: unknown, name: string, type: string): unknown {
   if (typeof options !== 'object' || options === null || !Object.hasOwn(options, name)) return undefined;
   const value = (options as Record<string, unknown>)[name];
-  if (!(value instanceof Variant) || value.signature !== type) throw wrong(name, `its type is “${type}”.`);
+  if (!(value instanceof Variant) || value.signature !== type)
+    throw invalidArgument(name, `its type is “${type}”.`);
   return value.value;
 }
 
@@ -27,7 +24,7 @@ function textOption(options: unknown, name: string): string {
   return typeof value === 'string' ? value : '';
 }
 
-function encodeApp(app: ListedApp): Dict {
+function encodeApp(app: ListedApp): Boxes {
   return {
     id: s(app.id),
     name: s(app.name),
@@ -41,7 +38,7 @@ function encodeApp(app: ListedApp): Dict {
   };
 }
 
-function encodeReport(report: SyncReport): Dict {
+function encodeReport(report: SyncReport): Boxes {
   return {
     changes: dicts(
       report.changes.map((one) => ({ id: s(one.id), what: s(one.what), sentence: s(one.sentence) })),
@@ -62,7 +59,13 @@ export interface MethodsOptions {
   readonly stay: (caller: string) => void;
 }
 
-export function methodsOf({ apps, session, inTurn, changed, stay }: MethodsOptions): Methods {
+export function methodsOf({
+  apps,
+  session,
+  inTurn,
+  changed,
+  stay,
+}: MethodsOptions): MethodsOf<SessionMethodName> {
   async function change<T>(work: () => Promise<T>): Promise<T> {
     try {
       return await inTurn(work);
@@ -87,10 +90,10 @@ export function methodsOf({ apps, session, inTurn, changed, stay }: MethodsOptio
     async Launch({ body }) {
       const [id, options] = body as [string, unknown];
       const on = textOption(options, 'on') || 'dgpu';
-      if (on !== 'dgpu' && on !== 'igpu') throw wrong('on', 'it is dgpu or igpu.');
+      if (on !== 'dgpu' && on !== 'igpu') throw invalidArgument('on', 'it is dgpu or igpu.');
       const files = option(options, 'files', 'as') ?? [];
       if (!Array.isArray(files) || files.length > MOST_FILES)
-        throw wrong('files', `there are at most ${MOST_FILES}.`);
+        throw invalidArgument('files', `there are at most ${MOST_FILES}.`);
       const result = await apps.launch(
         id,
         {
@@ -113,7 +116,7 @@ export function methodsOf({ apps, session, inTurn, changed, stay }: MethodsOptio
       const [options] = body;
       const id = textOption(options, 'id');
       const all = option(options, 'all', 'b') === true;
-      if (all === (id !== '')) throw wrong('options', 'give either the id of an app, or all.');
+      if (all === (id !== '')) throw invalidArgument('options', 'give either the id of an app, or all.');
       return [encodeReport(await change(() => apps.undo(all ? null : id)))];
     },
   };

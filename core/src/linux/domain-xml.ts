@@ -1,5 +1,5 @@
 import { XMLParser } from 'fast-xml-parser';
-import { failure } from '../errors.js';
+import { invalidArgument } from '../errors.js';
 import type { Address, HostDevice, VirtualMachine } from '../facts.js';
 
 /** Libvirt's own limit for a domain's XML over its protocol. */
@@ -46,7 +46,7 @@ export function parseDomain(xml: string): VirtualMachine {
 }
 
 function invalid(why: string): Error {
-  return failure('InvalidArgument', 'error.invalid-argument', { argument: 'domain', why });
+  return invalidArgument('domain', why);
 }
 
 function oneLine(text: string): string {

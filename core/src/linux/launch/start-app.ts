@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process';
 import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, isAbsolute, join } from 'node:path';
-import { failure, type HandoffError, reasonOf } from '../../errors.js';
+import { failure, type HandoffError, invalidArgument, reasonOf } from '../../errors.js';
 import { scopeName } from '../../launch/app-id.js';
 import { toUtf8 } from '../../launch/bytes.js';
 import { commandsOf, type ExecResult, isFileArgument, type Started } from '../../launch/exec.js';
@@ -167,11 +167,7 @@ function folderFor(start: Started, environment: Readonly<Record<string, string>>
 /** Checks what a caller gave, and starts the app. Rejects with one sentence where that cannot be. */
 export async function startApp(request: StartRequest): Promise<StartResult> {
   const bad = request.files.find((file) => !isFileArgument(file));
-  if (bad !== undefined)
-    throw failure('InvalidArgument', 'error.invalid-argument', {
-      argument: printable(bad),
-      why: say(sentence('start.not-absolute')),
-    });
+  if (bad !== undefined) throw invalidArgument(printable(bad), say(sentence('start.not-absolute')));
   const { source, path, action, files, locale } = request;
   const result = commandsOf({ source, path, action, files, locale });
   if (!result.ok) throw unusable(request, result);
