@@ -24,11 +24,8 @@ import { MOST_BODY_KIB } from './gate.js';
 import { Inhibitor } from './inhibitor.js';
 import { Limits, type UserCall } from './limits.js';
 import { methodsOf } from './methods.js';
+import { Publisher } from './publisher.js';
 
-/** How long changes are gathered, at least, before they are published. */
-const PUBLISH_MS = 50;
-/** Telling takes at most one part in so many of a core: it must not slow down what it tells of. */
-const PUBLISH_SHARE = 10;
 /** How long the helper, when asked to stop, goes on for calls that wait: a dialog can stand for long. */
 const ANSWER_MS = 10_000;
 const ANSWER_LOOK_MS = 20;
@@ -52,11 +49,7 @@ export class Service {
   private readonly door: Door<MethodName, PropertyName, UserCall>;
   private readonly stay: Stay;
   private readonly inhibitor: Inhibitor;
-  /** JSON of each property as last published, to see what changed. */
-  private readonly last = new Map<string, string>();
-  private publishing: NodeJS.Timeout | null = null;
-  /** What the last publishing took of a core, in milliseconds. */
-  private publishCost = 0;
+  private readonly publisher: Publisher;
 
   constructor(options: ServiceOptions) {
     this.options = options;
@@ -66,6 +59,10 @@ export class Service {
     this.clients = new Clients(bus, (caller) => authority.callerLeft(caller));
     const warn = (text: string): void => machine.log.line('warning', text);
     this.inhibitor = new Inhibitor((why) => warn(`No lock against sleep: ${why}`));
+    this.publisher = new Publisher({
+      properties: () => this.properties(),
+      send: (changed) => this.tell(changed),
+    });
     const { engine, clients } = this;
     const limits = new Limits(clients);
     this.door = new Door({
@@ -124,7 +121,7 @@ export class Service {
       await this.engine.settled(operation.id);
     }
     // Who leaves now must not take the last change along.
-    if (this.publishing !== null) this.publish();
+    this.publisher.flush();
   }
 
   /** Resolves when the helper can stop: nothing runs, and nobody who called is left without an answer. */
@@ -152,40 +149,12 @@ export class Service {
     };
   }
 
-  /** Changes that follow each other closely are published as one: nobody reads faster. */
   private changed(): void {
     this.inhibitor.hold(this.engine.switching && !this.options.machine.simulated);
-    // How an operation ended is what everybody waits for.
-    const running = this.engine.working;
-    if (this.publishing !== null) {
-      if (running) return;
-      clearTimeout(this.publishing);
-    }
-    const pause = running ? Math.max(PUBLISH_MS, PUBLISH_SHARE * this.publishCost) : PUBLISH_MS;
-    this.publishing = setTimeout(() => this.publish(), pause);
+    this.publisher.changed(this.engine.working);
   }
 
-  private publish(): void {
-    const begun = process.cpuUsage();
-    this.publishChanges();
-    const { user, system } = process.cpuUsage(begun);
-    this.publishCost = (user + system) / 1000;
-  }
-
-  private publishChanges(): void {
-    if (this.publishing !== null) clearTimeout(this.publishing);
-    this.publishing = null;
-    const changed: Boxes = {};
-    for (const [name, value] of Object.entries(this.properties()) as [
-      PropertyName,
-      Properties[PropertyName],
-    ][]) {
-      const text = JSON.stringify(value);
-      if (this.last.get(name) === text) continue;
-      this.last.set(name, text);
-      changed[name] = value;
-    }
-    if (Object.keys(changed).length === 0) return;
+  private tell(changed: Boxes): void {
     try {
       this.options.bus.send(propertiesChanged(MANAGER.path, MANAGER.interface, changed));
     } catch (fault) {

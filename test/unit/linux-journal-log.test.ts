@@ -1,10 +1,14 @@
-import { expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import type { Run } from '../../core/src/linux/child.js';
 import { journalLog } from '../../core/src/linux/journal-log.js';
 import { ActError } from '../../core/src/machine.js';
 
+afterEach(() => {
+  vi.useRealTimers();
+});
+
 /** A logger that notes its input; `socket` is any path that exists. */
-function noted(answer: () => Promise<number> = async () => 0) {
+function noted(answer: () => Promise<number> = async () => 0, gatherMs = 0) {
   const entries: string[][] = [];
   const errors: string[] = [];
   const run: Run = async (request) => {
@@ -13,7 +17,7 @@ function noted(answer: () => Promise<number> = async () => 0) {
     if (status === 0) entries.push((request.input ?? '').split('\n'));
     return { status, stdout: '', stderr: '' };
   };
-  const log = journalLog({ gatherMs: 0, run, socket: '/', stderr: (text) => errors.push(text) });
+  const log = journalLog({ gatherMs, run, socket: '/', stderr: (text) => errors.push(text) });
   return { log, entries, errors };
 }
 
@@ -86,4 +90,28 @@ test('at the end what is left goes to standard error', async () => {
   log.line('info', 'second');
   await log.flush(10);
   expect(errors).toEqual(['<6>second\n']);
+});
+
+test('lines are written when nothing more was said for a while', async () => {
+  vi.useFakeTimers();
+  const { log, entries } = noted(undefined, 1500);
+  log.line('info', 'first');
+  await vi.advanceTimersByTimeAsync(1400);
+  log.line('info', 'second');
+  await vi.advanceTimersByTimeAsync(1400);
+  expect(entries).toHaveLength(0);
+  await vi.advanceTimersByTimeAsync(100);
+  expect(entries.map((entry) => entry[0])).toEqual(['MESSAGE=first', 'MESSAGE=second']);
+});
+
+test('a first line waits no longer than five seconds, however much is said', async () => {
+  vi.useFakeTimers();
+  const { log, entries } = noted(undefined, 1500);
+  for (let second = 0; second < 5; second += 1) {
+    log.line('info', `${second}`);
+    await vi.advanceTimersByTimeAsync(999);
+  }
+  expect(entries).toHaveLength(0);
+  await vi.advanceTimersByTimeAsync(5);
+  expect(entries).toHaveLength(5);
 });
