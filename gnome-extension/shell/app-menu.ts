@@ -112,6 +112,19 @@ export class AppMenus {
           return original.call(this, ...args);
         },
     );
+    // The shell looks again when the app starts or ends, and shows its own entry anew.
+    const drawAgain = (menu: AppMenu): void => {
+      if (menu.isOpen && menu._app !== null && this.menus.has(menu)) this.draw(menu, menu._app);
+    };
+    this.injections.overrideMethod(
+      AppMenu.prototype,
+      '_updateGpuItem',
+      (original) =>
+        function (this: AppMenu): void {
+          original.call(this);
+          drawAgain(this);
+        },
+    );
   }
 
   destroy(): void {

@@ -1,6 +1,8 @@
-/** “Run on dGPU” in the menus of apps, from the overview. */
+/** “Run on dGPU” in the menus of apps: in the overview's results, in the dash, and in the grid of apps. */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type GnomeSession, startGnome } from './rig/gnome.js';
+import type { Running } from '../bus/rig/sandbox.js';
+import { type MockGpu, startSwitcheroo } from '../bus/rig/switcheroo.js';
+import { type GnomeSession, OURS, type Query, startGnome } from './rig/gnome.js';
 import { glance, words } from './support.js';
 
 const APPLICATIONS = '.local/share/applications';
@@ -19,13 +21,25 @@ const FILES = {
     window('rig.Activated'),
     'DBusActivatable=true\n',
   ),
+  [`${APPLICATIONS}/rig.Pinned.desktop`]: entry('Pinnedapp', window('rig.Pinned')),
+  [`${APPLICATIONS}/rig.Listed.desktop`]: entry('Listedapp', window('rig.Listed')),
+  [`${APPLICATIONS}/rig.Greedy.desktop`]: entry('Greedyapp', 'sleep 7002', 'PrefersNonDefaultGPU=true\n'),
   '.local/share/dbus-1/services/rig.Activated.service': `[D-BUS Service]\nName=rig.Activated\nExec=/usr/bin/${window('rig.Activated')} --gapplication-service\n`,
 };
+
+/** The workstation's cards, as switcheroo-control is to find them. */
+const GPUS: readonly MockGpu[] = [
+  { slot: '00:02.0', vendor: 'Intel Corporation', model: 'UHD Graphics 770', driver: 'i915', bootVga: true },
+  { slot: '01:00.0', vendor: 'NVIDIA Corporation', model: 'AD106M', driver: 'nvidia', bootVga: false },
+];
 
 describe('the menu of an app', () => {
   let shell: GnomeSession;
   beforeAll(async () => {
-    shell = await startGnome({ files: FILES });
+    shell = await startGnome({
+      files: FILES,
+      settings: [['org.gnome.shell', 'favorite-apps', "['rig.Pinned.desktop']"]],
+    });
     await glance(shell, 'held');
   });
   afterAll(() => shell?.stop());
@@ -66,6 +80,20 @@ describe('the menu of an app', () => {
     await shell.window('rig.Activated');
   });
 
+  it.each([
+    ['dash', 'Pinnedapp', /rig\.Pinned/, async () => {}],
+    ['grid of apps', 'Listedapp', /rig\.Listed/, () => shell.click({ style: 'show-apps' })],
+  ])('starts an app on the dGPU from the %s', async (place, name, process, go) => {
+    await shell.key('Super_L');
+    await go();
+    await shell.click({ name, type: place === 'dash' ? 'DashIcon' : 'AppIcon' }, 'right');
+    await shell.see({ style: 'app-menu' });
+    await shell.screenshot(`apps-${place.split(' ')[0]}`);
+    await shell.click({ name: RUN, usable: true });
+    const { environment } = await shell.process(process);
+    expect(environment).toMatchObject({ __NV_PRIME_RENDER_OFFLOAD: '1' });
+  });
+
   it('says of a running app of one window that it would only open that again', async () => {
     const single = shell.room.spawn(window('rig.Single').split(' '), {
       env: { WAYLAND_DISPLAY: 'wayland-0' },
@@ -77,6 +105,50 @@ describe('the menu of an app', () => {
     await shell.screenshot('apps-running');
     await shell.closeEverything();
     await single.kill();
+  });
+
+  describe('beside switcheroo-control', () => {
+    /** The shell's own entry. GNOME 51 writes more of it with capitals. */
+    const stock = (card: string): Query => ({
+      name: new RegExp(`^Launch [Uu]sing ${card} Graphics Card$`),
+      usable: true,
+    });
+    let switcheroo: Running;
+    beforeAll(async () => {
+      switcheroo = await startSwitcheroo(shell.helperBus.bus, GPUS);
+      const cards = "global.get_switcheroo_control()?.get_cached_property('HasDualGpu')?.unpack()";
+      await shell.waitFor('two cards in the eyes of the shell', () => shell.look(cards));
+    });
+    afterAll(() => switcheroo.kill());
+
+    it('says once that the dGPU can be had, also of an app that ends under its menu', async () => {
+      await shell.key('Super_L');
+      await shell.click({ name: 'Pinnedapp', type: 'DashIcon' }, 'right');
+      await shell.see({ name: 'Quit' });
+      const { pid } = await shell.process(/rig\.Pinned/);
+      await shell.room.run(['kill', `${pid}`]);
+      await shell.seeNo({ name: 'Quit' });
+      await shell.see({ name: RUN, usable: true });
+      expect(await shell.find(stock('Discrete'))).toEqual([]);
+    });
+
+    it('leaves the other card to the shell where an app has the dGPU without asking', async () => {
+      await openMenu('Greedyapp');
+      await shell.see(stock('Integrated'));
+      await shell.see({ name: RUN, usable: true });
+      await shell.screenshot('apps-greedy');
+    });
+
+    it('shows both entries to who wants both', async () => {
+      const schemas = `/home/tester/.local/share/gnome-shell/extensions/${OURS.uuid}/schemas`;
+      const schema = 'org.gnome.shell.extensions.gpu-handoff';
+      const set = ['gsettings', '--schemadir', schemas, 'set', schema, 'hide-stock-entry'];
+      await shell.must([...set, 'false']);
+      await openMenu('Singleapp');
+      await shell.see(stock('Discrete'));
+      await shell.see({ name: RUN, usable: true });
+      await shell.must([...set, 'true']);
+    });
   });
 
   it('keeps what was chosen for an app', async () => {
