@@ -11,6 +11,7 @@ import { Icons } from './icons.js';
 import { Indicator } from './indicator.js';
 import { Model } from './model.js';
 import { Notifications } from './notifications.js';
+import { Sleep } from './sleep.js';
 import { Tile } from './tile.js';
 
 export class Desk {
@@ -19,6 +20,7 @@ export class Desk {
   private readonly appsId: number;
   private readonly notifications: Notifications;
   private readonly model: Model;
+  private readonly sleep: Sleep;
   private readonly session: Session;
   private readonly indicator: Indicator;
   private readonly tile: Tile;
@@ -36,6 +38,7 @@ export class Desk {
     this.model = new Model(translate, (news) => {
       if (!this.tile.menu.isOpen) this.notifications.tell(news);
     });
+    this.sleep = new Sleep(() => this.model.woke());
     this.session = new Session();
     this.indicator = new Indicator(this.model, icons, this.settings);
     this.tile = new Tile(this.model, icons, (page) => {
@@ -65,6 +68,7 @@ export class Desk {
     this.tile.destroy();
     this.indicator.destroy();
     this.session.destroy();
+    this.sleep.destroy();
     this.model.destroy();
     this.notifications.destroy();
   }

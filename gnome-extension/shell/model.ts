@@ -90,8 +90,12 @@ export class Model {
   menuOpened(): void {
     this.menus += 1;
     if (this.known.link !== 'live') this.helper.retry();
-    this.askMachines();
-    this.askAllHolders();
+    this.look();
+  }
+
+  /** The machine slept: nobody told what changed meanwhile. */
+  woke(): void {
+    this.look();
   }
 
   menuClosed(): void {
@@ -106,13 +110,21 @@ export class Model {
 
   /** Apps came or went, so that other ones may hold a card; one that goes lets go of it a little later. */
   appsChanged(): void {
-    this.askAllHolders();
+    this.look();
     if (this.later !== 0 || Object.keys(this.known.holders).length === 0) return;
     this.later = GLib.timeout_add_seconds(GLib.PRIORITY_DEFAULT, LATER_SECONDS, () => {
       this.later = 0;
-      this.askAllHolders();
+      this.look();
       return GLib.SOURCE_REMOVE;
     });
+  }
+
+  /** Has everything looked at anew: that a card fell asleep or woke up is nothing that the helper is told. */
+  private look(): void {
+    if (this.known.link !== 'live') return;
+    if (this.menus > 0) this.askMachines();
+    const ask = (): void => this.askAllHolders();
+    this.helper.call('Watch', new GLib.Variant('(a{sv})', [{}])).then(ask, ask);
   }
 
   private askAllHolders(): void {
@@ -268,7 +280,11 @@ export class Model {
     this.change({ link, why: '', published, holders });
     this.follow(published, before?.operation ?? null);
     for (const news of newsOf(before, published, this.translate)) this.tellNews(news);
-    if (began && this.menus > 0) this.askMachines();
+    // A guest that ends by itself has no request here that would end with it.
+    const moved = published.cards.some(
+      ({ id, state }) => before?.cards.find((one) => one.id === id)?.state !== state,
+    );
+    if ((began || moved) && this.menus > 0) this.askMachines();
     this.askAllHolders();
   }
 

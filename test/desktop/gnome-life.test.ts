@@ -3,9 +3,10 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { JOURNAL_VERSION } from '../../core/src/journal.js';
-import { setFaults } from '../../core/src/linux/simulated/edit.js';
+import { addProcess, removeProcess, setFaults, setGuest } from '../../core/src/linux/simulated/edit.js';
 import { withoutHolders } from '../bus/support-helper.js';
 import { type GnomeSession, startGnome } from './rig/gnome.js';
+import { MAY_SLEEP, sleep } from './rig/sleep.js';
 import { button, glance, openTile, words } from './support.js';
 
 const DGPU = '0000:01:00.0';
@@ -112,6 +113,60 @@ describe('a helper that comes back', () => {
       expect(shell.complaints()).toEqual([]);
     } finally {
       await shell.stop();
+    }
+  });
+});
+
+describe('what nobody tells the helper', () => {
+  const ended = async (shell: GnomeSession): Promise<void> => {
+    const complaints = shell.complaints();
+    await shell.stop();
+    expect(complaints).toEqual([]);
+  };
+
+  it('is seen when the machine has slept', async () => {
+    const shell = await startGnome({ helper: { files: MAY_SLEEP } });
+    const { dir } = shell.helperBus;
+    const ffmpeg = { comm: 'ffmpeg', uid: 1000, opens: [{ card: DGPU }] };
+    try {
+      await openTile(shell);
+      await shell.see({ name: 'blender', role: 'label' });
+      await sleep(shell.helperBus, () => {
+        withoutHolders(dir);
+        addProcess(dir, { ...ffmpeg, pid: 7100 });
+      });
+      await shell.see({ name: 'ffmpeg', role: 'label' });
+      expect(await shell.find({ name: 'blender', role: 'label' })).toEqual([]);
+      removeProcess(dir, 7100);
+      await (await shell.helperBus.as('tester')).call('HandOff', 'win11');
+      await shell.see(button('do.take-back', { vm: 'win11' }));
+      await sleep(shell.helperBus, () => {
+        setGuest(dir, 'win11', { request: 'destroy' });
+        addProcess(dir, ffmpeg);
+      });
+      await glance(shell, 'held');
+      await shell.see({ name: 'ffmpeg', role: 'label' });
+      await shell.see(button('do.hand-off', { vm: 'win11' }));
+    } finally {
+      await ended(shell);
+    }
+  });
+
+  it('is seen when an app comes, and with it a card wakes up', async () => {
+    const entry = '[Desktop Entry]\nType=Application\nName=App\nExec=app\n';
+    const files = { '.local/share/applications/rig.App.desktop': entry };
+    const shell = await startGnome({ helper: { scenario: 'desktop-amd' }, files });
+    try {
+      await glance(shell, 'asleep');
+      // What is written now is noticed; what it says comes about later, and is not.
+      const from = Date.now() + 500;
+      addProcess(shell.helperBus.dir, { comm: 'ffmpeg', uid: 1000, opens: [{ card: '0000:03:00.0' }], from });
+      await shell.waitFor('that moment', async () => Date.now() > from);
+      const argv = ['gjs', '-m', '/gpu-handoff/rig/app.js', 'rig.App'];
+      shell.room.spawn(argv, { env: { WAYLAND_DISPLAY: 'wayland-0' } });
+      await glance(shell, 'held');
+    } finally {
+      await ended(shell);
     }
   });
 });
