@@ -82,9 +82,10 @@ export interface HardwareFacts {
 
 /** How one process uses a device. */
 export interface DeviceUse {
-  /** `major:minor`, or empty for a dma-buf. */
+  /** `major:minor`; empty for a dma-buf, and for a mapping whose device could not be learnt. */
   readonly number: string;
   readonly via: 'fd' | 'map' | 'dmabuf';
+  /** Descriptors in ascending order; none for a mapping, or a dma-buf that is mapped but no longer open. */
   readonly fds: readonly number[];
 }
 
@@ -93,8 +94,11 @@ export interface ProcessUse {
   readonly pid: number;
   /** Clock ticks since boot (field 22 of /proc/PID/stat): pid and this together name one process. */
   readonly startTicks: number;
+  /** The real uid. */
   readonly uid: number;
+  /** Any bytes but NUL: it is the process that chooses it. */
   readonly comm: string;
+  /** At most 32 KiB of it; empty where it could not be read. */
   readonly argv: readonly string[];
   /** Its path in the unified hierarchy, `/user.slice/…`; empty where unknown. */
   readonly cgroup: string;
@@ -103,11 +107,18 @@ export interface ProcessUse {
   readonly gpuMemoryBytes: number | null;
 }
 
+/** A process that could not be looked into. */
+export interface Unseen {
+  readonly pid: number;
+  readonly uid: number;
+  readonly comm: string;
+}
+
 export interface PassResult {
   readonly processes: number;
   readonly found: readonly ProcessUse[];
   /** Processes that could not be looked into. */
-  readonly unseen: readonly { readonly pid: number; readonly uid: number; readonly comm: string }[];
+  readonly unseen: readonly Unseen[];
   /** False when a time limit ended the pass: never to be read as "nobody". */
   readonly complete: boolean;
 }

@@ -19,9 +19,9 @@ import { Holds } from '../../core/src/linux/process-holds.js';
 import { mapFile } from '../../core/src/linux/process-mappings.js';
 import {
   type PassRequest,
-  type PassResult,
-  type ProcessUse,
   passOverProcesses,
+  type SeenPass,
+  type SeenProcess,
 } from '../../core/src/linux/process-pass.js';
 import { parseStat } from '../../core/src/linux/process-stat.js';
 
@@ -89,22 +89,22 @@ function python(script: string): Promise<ChildProcess & { readonly pid: number }
   ]);
 }
 
-function ask(numbers: readonly string[], more: Partial<PassRequest> = {}): Promise<PassResult> {
+function ask(numbers: readonly string[], more: Partial<PassRequest> = {}): Promise<SeenPass> {
   return passOverProcesses({ numbers: new Set(numbers), exporters: new Set(), ...more });
 }
 
 /** The answer of a pass in a process of its own, run with fewer rights; null where there is no setpriv. */
-function askAs(rights: readonly string[], number: string): PassResult | null {
+function askAs(rights: readonly string[], number: string): SeenPass | null {
   const program = `import { passOverProcesses } from '${join(scratch, 'pass.mjs')}';
 const result = await passOverProcesses({ numbers: new Set(['${number}']), exporters: new Set() });
 console.log(JSON.stringify(result));`;
   const node = [process.execPath, '--input-type=module', '-e', program];
   const [first = '', ...rest] = rights.length === 0 ? node : ['setpriv', ...rights, ...node];
   const { error, stdout } = spawnSync(first, rest);
-  return error === undefined ? (JSON.parse(stdout.toString()) as PassResult) : null;
+  return error === undefined ? (JSON.parse(stdout.toString()) as SeenPass) : null;
 }
 
-function of(result: PassResult, child: { readonly pid: number }): ProcessUse | undefined {
+function of(result: SeenPass, child: { readonly pid: number }): SeenProcess | undefined {
   return result.found.find((use) => use.pid === child.pid);
 }
 
@@ -361,7 +361,7 @@ describe('the pass', () => {
 
   it('reports again who has slept since the last pass', async () => {
     const child = await shell('exec 9</dev/full 4</dev/full');
-    const uses: (ProcessUse['uses'] | undefined)[] = [];
+    const uses: (SeenProcess['uses'] | undefined)[] = [];
     for (let i = 0; i < 4; i++) uses.push(of(await ask([FULL]), child)?.uses);
     expect(uses).toEqual(Array.from({ length: 4 }, () => uses[0]));
     expect(uses[0]?.[0]?.fds).toEqual([4, 9]);
@@ -552,8 +552,8 @@ describe('dma-bufs', () => {
     `7f0000000000-7f0000001000 rw-s 00000000 00:0d ${inode}                  /dmabuf:\n`;
 
   /** In a tree of files find cannot see what has no type, so these are looked at without it. */
-  async function look(proc: string): Promise<PassResult> {
-    let result: PassResult | undefined;
+  async function look(proc: string): Promise<SeenPass> {
+    let result: SeenPass | undefined;
     await instead('find', 'exit 1', async () => {
       result = await passOverProcesses({ proc, numbers: new Set(), exporters: new Set(['nv_dmabuf']) });
     });

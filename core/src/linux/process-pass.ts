@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import type { DeviceUse, PassResult, ProcessUse, Unseen } from '../facts.js';
 import { now, ownChildren } from './process-child.js';
 import { DescriptorJudge, DescriptorLook, shares } from './process-descriptors.js';
 import { readDetails } from './process-details.js';
@@ -29,13 +30,7 @@ export interface PassRequest {
   readonly timeLimitMs?: number;
 }
 
-/** How one process uses a device. */
-export interface DeviceUse {
-  /** `major:minor`; empty for a dma-buf, and for a mapping whose device could not be learnt. */
-  readonly number: string;
-  readonly via: 'fd' | 'map' | 'dmabuf';
-  /** Descriptors in ascending order; none for a mapping, or a dma-buf that is mapped but no longer open. */
-  readonly fds: readonly number[];
+export interface SeenUse extends DeviceUse {
   /**
    * False for what may be the card's and could not be told from another device's: a mapping of a deleted node
    * without CAP_CHECKPOINT_RESTORE, or a mapped dma-buf whose exporter the kernel does not name.
@@ -43,38 +38,21 @@ export interface DeviceUse {
   readonly certain: boolean;
 }
 
-/** A process that uses one of the devices asked for. */
-export interface ProcessUse {
-  readonly pid: number;
-  /** Clock ticks since boot (field 22 of /proc/PID/stat): pid and this together name one process. */
-  readonly startTicks: number;
-  /** The real uid. */
-  readonly uid: number;
-  /** Any bytes but NUL: it is the process that chooses it. */
-  readonly comm: string;
-  /** At most 32 KiB of it; empty where it could not be read. */
-  readonly argv: readonly string[];
-  /** `/user.slice/…`; empty where unknown. */
-  readonly cgroup: string;
-  readonly uses: readonly DeviceUse[];
-  /** By DRM's fdinfo; null where the driver does not tell. */
-  readonly gpuMemoryBytes: number | null;
+export interface SeenProcess extends ProcessUse {
+  readonly uses: readonly SeenUse[];
 }
 
 /** A process that could not be looked into; it may hold the card. */
-export interface UnseenProcess {
-  readonly pid: number;
-  readonly uid: number;
-  readonly comm: string;
+export interface UnseenProcess extends Unseen {
   /** The kernel refused, or the look did not come back (a dead file system, a memory map locked for good). */
   readonly reason: 'denied' | 'stuck';
 }
 
-export interface PassResult {
+export interface SeenPass extends PassResult {
   /** How many processes were looked at; kernel threads are not counted. */
   readonly processes: number;
   /** By ascending pid. */
-  readonly found: readonly ProcessUse[];
+  readonly found: readonly SeenProcess[];
   /** By ascending pid. */
   readonly unseen: readonly UnseenProcess[];
   /** False when the time ran out or a look failed: then nobody found does not mean that nobody holds it. */
@@ -153,7 +131,7 @@ class Pass {
   readonly #memory: PassMemory;
   readonly #fresh: boolean;
   readonly #known: Set<number>;
-  readonly #found = new Map<number, ProcessUse>();
+  readonly #found = new Map<number, SeenProcess>();
   readonly #unseen = new Map<number, 'denied' | 'stuck'>();
   #processes = 0;
   #complete = true;
@@ -167,7 +145,7 @@ class Pass {
     this.#known = new Set([...kernelThreads(search.proc)]);
   }
 
-  async run(): Promise<PassResult> {
+  async run(): Promise<SeenPass> {
     const all = this.#newcomers();
     const everybody = new Set(all.map((target) => target.pid));
     // Every pid namespace has a process 1. Where it is not listed, /proc hides processes (hidepid).
@@ -290,7 +268,7 @@ class Pass {
     return again;
   }
 
-  #result(): PassResult {
+  #result(): SeenPass {
     const { proc } = this.#search;
     const unseen: UnseenProcess[] = [];
     for (const [pid, reason] of this.#unseen) {
@@ -332,7 +310,7 @@ function memoryFor(request: PassRequest): PassMemory {
  * Looks once at all processes. Never rejects for what processes do meanwhile, and never waits longer than the
  * time limit; rejects only where procfs itself cannot be listed.
  */
-export async function passOverProcesses(request: PassRequest): Promise<PassResult> {
+export async function passOverProcesses(request: PassRequest): Promise<SeenPass> {
   const timeLimitMs = request.timeLimitMs ?? TIME_LIMIT_MS;
   const search: Search = {
     proc: request.proc ?? '/proc',

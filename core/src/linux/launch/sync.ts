@@ -324,8 +324,11 @@ function follow(
   return { ...report, notes: [...notes, ...report.notes] };
 }
 
-/** Keeps a choice and makes the entry follow at once. The id must be one that the caller found in the list. */
-export async function setChoice(job: SyncJob, id: string, choice: Choice): Promise<SyncReport> {
+/** Changes choices, and makes the entries that this is about follow at once. */
+async function change(
+  job: SyncJob,
+  decide: (look: LaunchLook, choices: Changeable['choices']) => () => readonly AppPlan[],
+): Promise<SyncReport> {
   const { folders } = job;
   checkOwner(folders);
   return locked(folders.lock, () => {
@@ -333,28 +336,27 @@ export async function setChoice(job: SyncJob, id: string, choice: Choice): Promi
     const stored = readChoices(folders.choices);
     const before = unchanged(look, job, stored);
     const { choices, notes } = changeable(look, stored);
+    const plan = decide(look, choices);
+    keep(job, choices);
+    return follow(job, look, before, plan(), choices, notes);
+  });
+}
+
+/** Keeps a choice and makes the entry follow at once. The id must be one that the caller found in the list. */
+export function setChoice(job: SyncJob, id: string, choice: Choice): Promise<SyncReport> {
+  return change(job, (look, choices) => {
     if (choice === 'untouched') delete choices[id];
     else choices[id] = choice;
-    keep(job, choices);
-    return follow(job, look, before, [planFor(look, rulesOf(job, choices), id)], choices, notes);
+    return () => [planFor(look, rulesOf(job, choices), id)];
   });
 }
 
 /** Gives back what was there before us, of one app or (null) of all, and forgets the choices. */
-export async function undoEntries(job: SyncJob, id: string | null): Promise<SyncReport> {
-  const { folders } = job;
-  checkOwner(folders);
-  return locked(folders.lock, () => {
-    const look = cleanLook(folders);
-    const stored = readChoices(folders.choices);
-    const before = unchanged(look, job, stored);
-    const { choices, notes } = changeable(look, stored);
+export function undoEntries(job: SyncJob, id: string | null): Promise<SyncReport> {
+  return change(job, (look, choices) => {
     const ids = id === null ? concerned(look, choices) : [id];
     for (const one of ids) delete choices[one];
-    keep(job, choices);
-    const plans = ids
-      .filter((one) => outside(look, one) === null)
-      .map((one) => planUndo(look.filesOf(one), digest));
-    return follow(job, look, before, plans, choices, notes);
+    const inside = ids.filter((one) => outside(look, one) === null);
+    return () => inside.map((one) => planUndo(look.filesOf(one), digest));
   });
 }

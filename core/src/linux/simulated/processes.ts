@@ -20,15 +20,8 @@ export interface LiveUse extends DeviceUse {
   readonly idle: boolean;
 }
 
-export interface LiveProcess {
-  readonly pid: number;
-  readonly startTicks: number;
-  readonly uid: number;
-  readonly comm: string;
-  readonly argv: readonly string[];
-  readonly cgroup: string;
+export interface LiveProcess extends ProcessUse {
   readonly uses: readonly LiveUse[];
-  readonly gpuMemoryBytes: number | null;
   /** Where it stands in the model. */
   readonly model: ProcessModel;
   readonly unit: string | null;
