@@ -663,6 +663,18 @@ export class GnomeSession extends Screen {
     return { pid, environment };
   }
 
+  /** How many things the shell's JavaScript has after a collection of garbage: objects, closures, texts, shapes. */
+  async things(): Promise<number> {
+    const path = '/tmp/heap';
+    // A dump is added to what is in the file.
+    await this.must(['rm', '-f', path]);
+    await this.look(
+      `import('system').then(({ default: system }) => { system.gc(); system.gc(); system.dumpHeap('${path}'); })`,
+    );
+    // Below a line across, each thing has a line of its own, and one for each thing that it holds.
+    return Number(await this.must(['awk', '/^=+$/ { all = 1 } all && /^0x/ { n++ } END { print n }', path]));
+  }
+
   /** What the shell's main loop has taken so far, and what the shell's process has in memory. */
   async mainLoop(): Promise<MainLoop> {
     const { bus } = this.helperBus;
