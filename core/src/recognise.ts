@@ -71,25 +71,51 @@ export function recognise(text: string): Sentence | null {
   return null;
 }
 
-function spoken(place: string, value: string, translate: Translate, depth: number): string {
+/** How somebody who shows programs calls the one of a sentence `holder.named` or `holder.service`. */
+export type Naming = (holder: Sentence) => string;
+
+function spoken(
+  place: string,
+  value: string,
+  translate: Translate | undefined,
+  naming: Naming | undefined,
+  depth: number,
+): string {
   // Commas within parentheses belong to one entry.
   const entries = LISTS.indexOf(place) < 0 ? [value] : value.split(/, (?![^()]*\))/);
   const isWhole = entries.length === 1 || recognise(value)?.key === 'holder.and-more';
-  return (isWhole ? [value] : entries).map((entry) => translatedWithin(entry, translate, depth)).join(', ');
+  return (
+    (isWhole ? [value] : entries)
+      .map((entry) => translatedWithin(entry, translate, naming, depth))
+      // Several processes may have one name.
+      .filter((entry, at, all) => naming === undefined || all.indexOf(entry) === at)
+      .join(', ')
+  );
 }
 
-function translatedWithin(text: string, translate: Translate, depth: number): string {
+function translatedWithin(
+  text: string,
+  translate: Translate | undefined,
+  naming: Naming | undefined,
+  depth: number,
+): string {
   const sentence = depth > DEEPEST ? null : recognise(text);
-  if (sentence === null) return text;
+  return sentence === null ? text : sayWithin(sentence, translate, naming, depth);
+}
+
+/** Like `say`, with the English sentences that stand in places of this one. */
+export function sayWithin(sentence: Sentence, translate?: Translate, naming?: Naming, depth = 0): string {
+  if (naming !== undefined && (sentence.key === 'holder.named' || sentence.key === 'holder.service'))
+    return naming(sentence);
   const values: Record<string, string> = {};
   for (const place of Object.keys(sentence.values)) {
     const value = sentence.values[place] ?? '';
-    values[place] = SPOKEN.indexOf(place) < 0 ? value : spoken(place, value, translate, depth + 1);
+    values[place] = SPOKEN.indexOf(place) < 0 ? value : spoken(place, value, translate, naming, depth + 1);
   }
   return say({ key: sentence.key, values }, translate);
 }
 
 /** An English text of ours in the language of `translate`, with the sentences inside it; any other text as it is. */
-export function translated(text: string, translate: Translate): string {
-  return text === '' ? text : translatedWithin(text, translate, 0);
+export function translated(text: string, translate?: Translate, naming?: Naming): string {
+  return text === '' ? text : translatedWithin(text, translate, naming, 0);
 }

@@ -6,6 +6,7 @@ import Gio from 'gi://Gio';
 import GLib from 'gi://GLib';
 
 import { toClose } from '../../core/src/desktop/holder-groups.js';
+import { briefIn, namingOf } from '../../core/src/desktop/naming.js';
 import { type News, newsOf } from '../../core/src/desktop/news.js';
 import {
   type Asked,
@@ -23,7 +24,7 @@ import {
   publishedFrom,
   sayTold,
 } from '../../core/src/desktop/published.js';
-import { translated } from '../../core/src/recognise.js';
+import { type Naming, translated } from '../../core/src/recognise.js';
 import { say, sentence, type Translate } from '../../core/src/words.js';
 import { type CallFault, NO_LIMIT } from '../shared/bus/call.js';
 import { Helper } from '../shared/bus/helper.js';
@@ -216,12 +217,18 @@ export class Model {
         else note({ ...asked, operation });
       },
       (fault: CallFault) => {
-        const refused = translated(fault.message, this.translate);
+        const told = translated(fault.message, this.translate, this.naming(asked.card));
+        const refused = briefIn(told, this.known.published?.cards ?? []);
         note({ ...asked, refused });
         // Whoever refused the user has said so in a dialog.
         if (!fault.dbusName.endsWith('.NotAuthorized')) this.tellUnseen(asked, refused);
       },
     );
+  }
+
+  private naming(card: string): Naming {
+    const section = this.picture.sections.find((one) => one.card === card);
+    return namingOf(section?.holders ?? [], lookOf);
   }
 
   /** What became of a request is news only where its menu has been closed meanwhile. */
@@ -279,7 +286,8 @@ export class Model {
     for (const [id, report] of Object.entries(this.known.holders)) if (atHome(id)) holders[id] = report;
     this.change({ link, why: '', published, holders });
     this.follow(published, before?.operation ?? null);
-    for (const news of newsOf(before, published, this.translate)) this.tellNews(news);
+    for (const news of newsOf(before, published, this.translate, (card) => this.naming(card)))
+      this.tellNews(news);
     // A guest that ends by itself has no request here that would end with it.
     const moved = published.cards.some(
       ({ id, state }) => before?.cards.find((one) => one.id === id)?.state !== state,
@@ -295,7 +303,10 @@ export class Model {
     if (failed && !(before?.id === operation.id && before.state === 'failed'))
       for (const asked of this.known.asked)
         if (asked.operation === operation.id)
-          this.tellUnseen(asked, sayTold(operation.sentence, this.translate));
+          this.tellUnseen(
+            asked,
+            briefIn(sayTold(operation.sentence, this.translate, this.naming(asked.card)), published.cards),
+          );
     if (operation !== null) this.seen.add(operation.id);
     const { keep, ended } = settled(this.known.asked, operation, this.seen);
     if (keep.length !== this.known.asked.length) this.change({ asked: keep });

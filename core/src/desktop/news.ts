@@ -2,7 +2,10 @@
  * What is worth a notification, from what was published before and now. Pure. Nothing is news that was so when the
  * desktop began to look, and nothing is said twice.
  */
+
+import type { Naming } from '../recognise.js';
 import { printable, say, sentence, type Translate } from '../words.js';
+import { briefIn } from './naming.js';
 import { type OperationPublished, type Published, sayTold } from './published.js';
 
 /** Kinds that a user can switch off one by one. */
@@ -28,16 +31,22 @@ function ended(before: Published, now: Published): OperationPublished | null {
 }
 
 function nameOf(now: Published, card: string): string {
-  return printable(now.cards.filter((one) => one.id === card)[0]?.name ?? card, 60);
+  return printable(briefIn(now.cards.filter((one) => one.id === card)[0]?.name ?? card, now.cards), 60);
 }
 
-function ofFailure(operation: OperationPublished, now: Published, translate?: Translate): News | null {
+function ofFailure(
+  operation: OperationPublished,
+  now: Published,
+  translate?: Translate,
+  naming?: (card: string) => Naming,
+): News | null {
   if (operation.kind === 'end-holders') return null;
   const card = operation.cards[0] ?? '';
   const name = card === '' ? say(sentence('desk.title'), translate) : nameOf(now, card);
   const vm = printable(operation.vmName, 40);
   const show = { act: 'show', actLabel: say(sentence('do.show'), translate) } as const;
-  const body = sayTold(operation.sentence, translate);
+  const told = sayTold(operation.sentence, translate, naming?.(card));
+  const body = briefIn(told, now.cards);
   if (operation.kind === 'hand-off' && operation.error === 'Held')
     return Object.assign(
       { kind: 'held' as const, title: say(sentence('news.held', { vm, card: name }), translate), body },
@@ -53,13 +62,18 @@ function ofFailure(operation: OperationPublished, now: Published, translate?: Tr
   return Object.assign({ kind: 'failed' as const, title, body }, show, { card, vm: operation.vmUuid });
 }
 
-/** `before` is null where nothing was known: then nothing is news. */
-export function newsOf(before: Published | null, now: Published, translate?: Translate): News[] {
+/** `before` is null where nothing was known: then nothing is news. `naming` tells how who holds a card is called. */
+export function newsOf(
+  before: Published | null,
+  now: Published,
+  translate?: Translate,
+  naming?: (card: string) => Naming,
+): News[] {
   if (before === null) return [];
   const news: News[] = [];
   const operation = ended(before, now);
   if (operation?.state === 'failed') {
-    const failed = ofFailure(operation, now, translate);
+    const failed = ofFailure(operation, now, translate, naming);
     if (failed !== null) news.push(failed);
   }
   for (const card of now.cards) {
@@ -67,7 +81,7 @@ export function newsOf(before: Published | null, now: Published, translate?: Tra
     const was = before.cards.filter((one) => one.id === card.id)[0];
     if (was === undefined || was.state === card.state) continue;
     const plain = { act: '' as const, actLabel: '', card: card.id, vm: card.vmUuid };
-    const name = printable(card.name, 60);
+    const name = nameOf(now, card.id);
     if (card.state === 'vm' && was.state !== 'unknown') {
       // A VM that could not be shut down has it still; that is told as a failure.
       if (operation?.kind === 'take-back' || wasThere(was.state, before, card.id)) continue;

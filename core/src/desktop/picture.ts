@@ -12,6 +12,7 @@ import {
   notToClose,
   toClose,
 } from './holder-groups.js';
+import { briefIn, namingOf } from './naming.js';
 import {
   type CardPublished,
   type HoldersPublished,
@@ -19,6 +20,7 @@ import {
   type OperationPublished,
   type Published,
   sayTold,
+  type Told,
 } from './published.js';
 
 /**
@@ -194,7 +196,26 @@ const LOUDEST: readonly Glance[] = [
 
 const QUIET: readonly Glance[] = ['host', 'asleep', 'held'];
 
-function presentationOf(card: CardPublished, groups: number, translate?: Translate): Presentation {
+/** Says what the helper told of one card, below that card's name and beside the rows of who holds it. */
+type Telling = (what: Told) => string;
+
+function tellingOf(
+  groups: readonly HolderGroup[],
+  known: Known,
+  translate?: Translate,
+  look?: AppLook,
+): Telling {
+  const naming = namingOf(groups, look);
+  const cards = known.published?.cards ?? [];
+  return (what) => briefIn(sayTold(what, translate, naming), cards);
+}
+
+function presentationOf(
+  card: CardPublished,
+  groups: number,
+  tell: Telling,
+  translate?: Translate,
+): Presentation {
   const obstacle = card.obstacles[0];
   return present(
     {
@@ -204,8 +225,8 @@ function presentationOf(card: CardPublished, groups: number, translate?: Transla
       asleep: card.asleep,
       driver: card.driver,
       vmName: card.vmName,
-      why: sayTold(card.why, translate),
-      obstacle: obstacle === undefined ? '' : sayTold(obstacle, translate),
+      why: tell(card.why),
+      obstacle: obstacle === undefined ? '' : tell(obstacle),
     },
     groups,
     translate,
@@ -221,17 +242,17 @@ function isOfRow(operation: OperationPublished, asked: readonly Asked[]): boolea
   return asked.some((one) => one.operation === operation.id && one.what === 'close' && one.group !== '');
 }
 
-function progressOf(operation: OperationPublished, translate?: Translate): Progress {
+function progressOf(operation: OperationPublished, tell: Telling, translate?: Translate): Progress {
   return {
     operation: operation.id,
-    title: capital(sayTold(operation.title, translate)),
+    title: capital(tell(operation.title)),
     steps: operation.steps.map((step) => {
       const key = `desk.step.${step.state}` as WordKey;
       return {
-        title: sayTold(step.title, translate),
+        title: tell(step.title),
         state: step.state,
         word: say({ key, values: {} }, translate),
-        sentence: sayTold(step.sentence, translate),
+        sentence: tell(step.sentence),
       };
     }),
     cancellable: operation.cancellable,
@@ -271,6 +292,7 @@ function troubleOf(
   operation: OperationPublished | null,
   groups: readonly HolderGroup[],
   known: Known,
+  tell: Telling,
   translate?: Translate,
 ): Trouble | null {
   // What was refused at once is newer than any operation that ended before.
@@ -299,7 +321,7 @@ function troubleOf(
   return {
     operation: operation.id,
     title: say({ key: `desk.failed.${operation.kind}` as WordKey, values: {} }, translate),
-    sentence: sayTold(operation.sentence, translate),
+    sentence: tell(operation.sentence),
     offers,
   };
 }
@@ -309,6 +331,7 @@ function rowOf(
   card: string,
   operation: OperationPublished | null,
   known: Known,
+  tell: Telling,
   translate?: Translate,
 ): Row {
   const all = toClose([group]).length > 0;
@@ -325,7 +348,7 @@ function rowOf(
     pending && group.endLabel !== ''
       ? say(sentence(asked.force ? 'desk.forcing' : 'desk.closing'), translate)
       : '';
-  const refused = !own ? '' : failed ? sayTold(operation.sentence, translate) : asked.refused;
+  const refused = !own ? '' : failed ? tell(operation.sentence) : asked.refused;
   const button =
     group.endLabel === '' || group.ids.length === 0 || busy !== ''
       ? ''
@@ -374,13 +397,13 @@ function destinationsOf(
   });
 }
 
-function holdersLineOf(card: CardPublished, known: Known, translate?: Translate): string {
+function holdersLineOf(card: CardPublished, known: Known, tell: Telling, translate?: Translate): string {
   const report = known.holders[card.id];
   const why = known.holdersWhy[card.id];
   if (why !== undefined) return say(sentence('desk.not-seen', { why }), translate);
   if (report === undefined) return say(sentence('desk.looking'), translate);
-  if (report.verdict === 'free') return say(sentence('holders.none', { card: card.name }), translate);
-  return sayTold(report.sentence, translate);
+  if (report.verdict === 'free') return tell({ text: '', key: 'holders.none', values: { card: card.name } });
+  return tell(report.sentence);
 }
 
 function sectionOf(card: CardPublished, known: Known, translate?: Translate, look?: AppLook): Section {
@@ -391,11 +414,12 @@ function sectionOf(card: CardPublished, known: Known, translate?: Translate, loo
   // What serves the driver and gives way by itself is no use of the card; of one that sleeps it is not worth a word.
   const users = all.filter((group) => !group.stopsByItself);
   const groups = card.asleep ? users : all;
-  const presentation = presentationOf(card, users.length, translate);
+  const tell = tellingOf(all, known, translate, look);
+  const presentation = presentationOf(card, users.length, tell, translate);
   const running = operation !== null && operation.state === 'running';
   const progress =
     running && concerns(operation, card.id) && !isOfRow(operation, known.asked)
-      ? progressOf(operation, translate)
+      ? progressOf(operation, tell, translate)
       : null;
   const mayLeave = presentation.actions.indexOf('hand-off') >= 0 && !running;
   const destinations = mayLeave ? destinationsOf(card, groups, known, translate) : [];
@@ -416,10 +440,11 @@ function sectionOf(card: CardPublished, known: Known, translate?: Translate, loo
         ? ''
         : presentation.line,
     progress,
-    trouble: progress === null ? troubleOf(card, operation, groups, known, translate) : null,
-    holders: atHome ? groups.map((group) => rowOf(group, card.id, operation, known, translate)) : null,
+    trouble: progress === null ? troubleOf(card, operation, groups, known, tell, translate) : null,
+    holders: atHome ? groups.map((group) => rowOf(group, card.id, operation, known, tell, translate)) : null,
     // One that sleeps says so, and that is enough where nobody uses it.
-    holdersLine: atHome && (!card.asleep || users.length > 0) ? holdersLineOf(card, known, translate) : '',
+    holdersLine:
+      atHome && (!card.asleep || users.length > 0) ? holdersLineOf(card, known, tell, translate) : '',
     destinations,
     destinationsLine:
       known.machinesWhy !== '' && mayLeave

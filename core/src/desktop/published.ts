@@ -4,8 +4,8 @@
  * helper may be older or newer than the desktop's part.
  */
 import { asDict, asDicts, count, type Dict, flag, text, texts } from '../dict.js';
-import { translated } from '../recognise.js';
-import { say, type Translate, WORDS, type WordKey } from '../words.js';
+import { type Naming, sayWithin, translated } from '../recognise.js';
+import { type Translate, WORDS, type WordKey } from '../words.js';
 
 /** A sentence as it was sent: English text, and its key where the helper gave one. */
 export interface Told {
@@ -115,9 +115,11 @@ function isWordKey(key: string): key is WordKey {
 }
 
 /** A sentence in the user's language: by its key, or by what it says where it came without one. */
-export function sayTold(what: Told, translate?: Translate): string {
-  if (isWordKey(what.key)) return say({ key: what.key, values: what.values }, translate);
-  return translate === undefined ? what.text : translated(what.text, translate);
+export function sayTold(what: Told, translate?: Translate, naming?: Naming): string {
+  if (isWordKey(what.key)) return sayWithin({ key: what.key, values: what.values }, translate, naming);
+  return translate === undefined && naming === undefined
+    ? what.text
+    : translated(what.text, translate, naming);
 }
 
 function cardFrom(dict: Dict): CardPublished {
