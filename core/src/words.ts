@@ -278,6 +278,7 @@ export const WORDS = {
   'desk.used-by': 'Used By',
   'desk.looking': 'Looking who uses it.',
   'desk.not-seen': 'Who uses it could not be seen: {why}',
+  'desk.held-by': '{card} is held by {holders}.',
   'desk.closed-first': 'These are closed first: {names}.',
   'desk.stays-first': '{names} belongs to the session and would have to be closed by hand first.',
   'desk.no-vm': 'No VM has this card among its devices: add it as a PCI host device in virt-manager.',

@@ -6,7 +6,7 @@ import Gio from 'gi://Gio';
 import GLib from 'gi://GLib';
 
 import { toClose } from '../../core/src/desktop/holder-groups.js';
-import { briefIn, namingOf } from '../../core/src/desktop/naming.js';
+import { briefIn, namingOf, sayOnDesktop } from '../../core/src/desktop/naming.js';
 import { type News, newsOf } from '../../core/src/desktop/news.js';
 import {
   type Asked,
@@ -22,7 +22,6 @@ import {
   type OperationPublished,
   type Published,
   publishedFrom,
-  sayTold,
 } from '../../core/src/desktop/published.js';
 import { type Naming, translated } from '../../core/src/recognise.js';
 import { say, sentence, type Translate } from '../../core/src/words.js';
@@ -305,7 +304,7 @@ export class Model {
         if (asked.operation === operation.id)
           this.tellUnseen(
             asked,
-            briefIn(sayTold(operation.sentence, this.translate, this.naming(asked.card)), published.cards),
+            sayOnDesktop(operation.sentence, published.cards, this.naming(asked.card), this.translate),
           );
     if (operation !== null) this.seen.add(operation.id);
     const { keep, ended } = settled(this.known.asked, operation, this.seen);

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { newsOf } from '../../core/src/desktop/news.js';
 import { type Asked, pictureOf, type Section } from '../../core/src/desktop/picture.js';
 import { CARD, card, held, holder, known, operation, published, VM } from './support-desktop.js';
 
@@ -47,6 +48,18 @@ describe('who holds the card is called in sentences', () => {
     const failed = operation({ state: 'failed', error: 'Held', sentence: text });
     const section = only({ holders, published: published([card({ name: NAME })], failed) }, look);
     expect(section.trouble?.sentence).toMatch(/^GeForce RTX 4070 is held by Blender, nvidia-powerd: close/);
+  });
+
+  test('without advice for who types commands: buttons stand beneath', () => {
+    const list = `${named}, nvidia-powerd.service (service)`;
+    const failed = failure('hand-off', `${NAME} is held by ${list}: close it.`, 'refuse.held', {
+      card: NAME,
+      holders: list,
+    });
+    const section = only({ holders, published: published([card({ name: NAME })], failed) });
+    expect(section.trouble?.sentence).toBe('GeForce RTX 4070 is held by blender, nvidia-powerd.');
+    const [news] = newsOf(published([card({ name: NAME })]), published([card({ name: NAME })], failed));
+    expect(news?.body).toMatch(/^GeForce RTX 4070 is held by [^:]*$/);
   });
 
   test('by its id where nothing else is known of it', () => {

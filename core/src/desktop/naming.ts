@@ -1,6 +1,8 @@
 /** How the desktop calls what sentences of the helper name: programs as its rows do, cards briefly. Pure. */
 import type { Naming } from '../recognise.js';
+import type { Translate } from '../words.js';
 import type { AppLook, HolderGroup } from './holder-groups.js';
+import { sayTold, type Told } from './published.js';
 
 /**
  * Names as the rows of holders have them. The helper names an app by its id, a process and a user, which tells them
@@ -40,4 +42,18 @@ export function briefIn(text: string, cards: readonly { readonly name: string }[
     const unique = own !== '' && briefs.indexOf(own) === briefs.lastIndexOf(own);
     return unique ? now.split(name).join(own) : now;
   }, text);
+}
+
+/** Sentences whose advice is for who types commands, and what is said where buttons stand beneath. */
+const WITHOUT_COMMANDS: Readonly<Record<string, string>> = { 'refuse.held': 'desk.held-by' };
+
+/** What the helper told, as desktops say it. `cards` are all that there are. */
+export function sayOnDesktop(
+  what: Told,
+  cards: readonly { readonly name: string }[],
+  naming?: Naming,
+  translate?: Translate,
+): string {
+  const key = WITHOUT_COMMANDS[what.key] ?? what.key;
+  return briefIn(sayTold(Object.assign({}, what, { key }), translate, naming), cards);
 }

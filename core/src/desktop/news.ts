@@ -5,8 +5,8 @@
 
 import type { Naming } from '../recognise.js';
 import { printable, say, sentence, type Translate } from '../words.js';
-import { briefIn } from './naming.js';
-import { type OperationPublished, type Published, sayTold } from './published.js';
+import { briefIn, sayOnDesktop } from './naming.js';
+import type { OperationPublished, Published } from './published.js';
 
 /** Kinds that a user can switch off one by one. */
 export type NewsKind = 'done' | 'failed' | 'back' | 'held';
@@ -45,8 +45,7 @@ function ofFailure(
   const name = card === '' ? say(sentence('desk.title'), translate) : nameOf(now, card);
   const vm = printable(operation.vmName, 40);
   const show = { act: 'show', actLabel: say(sentence('do.show'), translate) } as const;
-  const told = sayTold(operation.sentence, translate, naming?.(card));
-  const body = briefIn(told, now.cards);
+  const body = sayOnDesktop(operation.sentence, now.cards, naming?.(card), translate);
   if (operation.kind === 'hand-off' && operation.error === 'Held')
     return Object.assign(
       { kind: 'held' as const, title: say(sentence('news.held', { vm, card: name }), translate), body },

@@ -12,15 +12,14 @@ import {
   notToClose,
   toClose,
 } from './holder-groups.js';
-import { briefIn, namingOf } from './naming.js';
-import {
-  type CardPublished,
-  type HoldersPublished,
-  type MachinePublished,
-  type OperationPublished,
-  type Published,
-  sayTold,
-  type Told,
+import { namingOf, sayOnDesktop } from './naming.js';
+import type {
+  CardPublished,
+  HoldersPublished,
+  MachinePublished,
+  OperationPublished,
+  Published,
+  Told,
 } from './published.js';
 
 /**
@@ -207,7 +206,7 @@ function tellingOf(
 ): Telling {
   const naming = namingOf(groups, look);
   const cards = known.published?.cards ?? [];
-  return (what) => briefIn(sayTold(what, translate, naming), cards);
+  return (what) => sayOnDesktop(what, cards, naming, translate);
 }
 
 function presentationOf(
