@@ -9,7 +9,7 @@ import GLib from 'gi://GLib';
 const bus = Gio.DBus.session;
 const REMOTE = 'org.gnome.Mutter.RemoteDesktop';
 
-function call(name, path, iface, member, args = null, timeoutMs = 20_000) {
+function call(name, path, iface, member, args = null, timeoutMs = 60_000) {
   return new Promise((resolve, reject) => {
     bus.call(
       name,
