@@ -1,5 +1,6 @@
 import { connect, type Socket } from 'node:net';
 import { constants } from 'node:os';
+import { Duplex } from 'node:stream';
 
 /** How a command runs in the machine. */
 export interface CommandOptions {
@@ -289,6 +290,31 @@ export class GuestProcess {
   watch(watcher: () => void): () => void {
     this.#watchers.add(watcher);
     return () => this.#watchers.delete(watcher);
+  }
+
+  /** Standard output, from its beginning, as a stream whose other half is standard input; closes with the process. */
+  stream(): Duplex {
+    let heard = 0;
+    const duplex = new Duplex({
+      read: () => undefined,
+      write: (chunk: Buffer, _encoding, done) => {
+        this.write(chunk);
+        done();
+      },
+      final: (done) => {
+        this.closeInput();
+        done();
+      },
+    });
+    const hear = (): void => {
+      for (const chunk of this.#output[0].slice(heard)) duplex.push(chunk);
+      heard = this.#output[0].length;
+      if (this.#ended) duplex.push(null);
+    };
+    duplex.once('end', () => duplex.destroy());
+    this.watch(hear);
+    hear();
+    return duplex;
   }
 
   /** Resolves when standard output matches; rejects when the process ends first or the time is over. */

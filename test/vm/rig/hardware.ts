@@ -39,6 +39,9 @@ const IDENTITIES: Readonly<Record<CardKind, readonly [string, string] | undefine
 /** With newer ones some programs use AVX, which the emulation is slow or wrong at. */
 const CPU = 'Nehalem';
 
+/** The port that is empty at first; behind those of the cards, so that it takes no bus number from them. */
+export const SPARE_PORT = 'spare';
+
 /** Turns options into arguments; equal options give equal arguments. */
 export function describeHardware(options: HardwareOptions): Hardware {
   const cards = options.cards ?? [{ kind: 'nvidia', sound: true }];
@@ -77,6 +80,7 @@ export function describeHardware(options: HardwareOptions): Hardware {
       }
     }
   });
+  qemu.push('-device', `pcie-root-port,id=${SPARE_PORT},chassis=255,slot=255,addr=1e`);
   const append = [
     'root=/dev/vda rw console=ttyS0 loglevel=4 systemd.show_status=0 mitigations=off intel_iommu=on',
     // Under software emulation the watchdogs take a slow machine for a broken one.

@@ -12,7 +12,7 @@ import {
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { AgentLink, Shell } from './agent.js';
-import { describeHardware, type Hardware, type HardwareOptions } from './hardware.js';
+import { describeHardware, type Hardware, type HardwareOptions, SPARE_PORT } from './hardware.js';
 import { type Image, qemuVersion } from './image.js';
 import { hashOf, LOG_DIR, RIG_DIR } from './paths.js';
 import { outputOf, until, withLock } from './process.js';
@@ -404,6 +404,32 @@ export class Machine extends Shell {
       path,
       remote,
     ]);
+  }
+
+  /** Plugs a disk into the running machine, to be read alone. Once; resolves with its node when that is there. */
+  async plugDisk(path: string): Promise<string> {
+    const { qmp } = this.#parts;
+    const file = { driver: 'file', filename: path };
+    await qmp.execute('blockdev-add', { driver: 'raw', 'node-name': 'plugged', 'read-only': true, file });
+    await qmp.execute('device_add', { driver: 'virtio-blk-pci', drive: 'plugged', bus: SPARE_PORT });
+    const node = '/dev/vdb';
+    await until('the disk is there', async () => (await this.run(['test', '-b', node])).code === 0);
+    return node;
+  }
+
+  /** Suspends it to memory as its user would; resolves when it is asleep. */
+  async suspend(): Promise<void> {
+    await this.check(['systemctl', 'suspend', '--no-block']);
+    await until('the machine is asleep', async () => {
+      const { status } = (await this.#parts.qmp.execute('query-status')) as { status: string };
+      return status === 'suspended';
+    });
+  }
+
+  /** Wakes it by its power button; resolves when it is up. */
+  async wake(): Promise<void> {
+    await this.#parts.qmp.execute('system_wakeup');
+    await this.#sync();
   }
 
   /** Resets the machine as a power cut does: what was not on disk is lost. Resolves when it is up again. */
