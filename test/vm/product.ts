@@ -30,10 +30,15 @@ function builtPackage(): string {
 /** A machine with the package installed by dpkg and alice authorized by a rule. */
 export async function workstation(name: string, options: BootOptions = {}): Promise<Machine> {
   const machine = await Machine.boot(await ensureImage(), { name, ...options });
+  await install(machine);
+  return machine;
+}
+
+/** Installs the package by dpkg and authorizes alice by a rule. */
+export async function install(machine: Machine): Promise<void> {
   await machine.put('/root/gpu-handoff.deb', readFileSync(builtPackage()));
   await machine.check('dpkg -i /root/gpu-handoff.deb', { timeoutMs: 240_000 });
   await machine.put('/etc/polkit-1/rules.d/50-gpu-handoff.rules', RULE);
-  return machine;
 }
 
 /** The command as an ordinary user runs it; alice where no other is named. */
