@@ -1,4 +1,5 @@
 /** The product inside the proving machine: installed as a user installs it, and looked at from outside. */
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -29,9 +30,9 @@ function builtPackage(): string {
 
 /** A machine with the package installed by dpkg and alice authorized by a rule. */
 export async function workstation(name: string, options: BootOptions = {}): Promise<Machine> {
-  const machine = await Machine.boot(await ensureImage(), { name, ...options });
-  await install(machine);
-  return machine;
+  const key = createHash('sha256').update(readFileSync(builtPackage())).update(RULE).digest('hex');
+  const prepared = { key: key.slice(0, 16), prepare: install };
+  return await Machine.boot(await ensureImage(), { name, prepared, ...options });
 }
 
 /** Installs the package by dpkg and authorizes alice by a rule. */
@@ -39,6 +40,8 @@ export async function install(machine: Machine): Promise<void> {
   await machine.put('/root/gpu-handoff.deb', readFileSync(builtPackage()));
   await machine.check('dpkg -i /root/gpu-handoff.deb', { timeoutMs: 240_000 });
   await machine.put('/etc/polkit-1/rules.d/50-gpu-handoff.rules', RULE);
+  // What was installed is on the disk, also after a power cut.
+  await machine.check('sync');
 }
 
 /** The command as an ordinary user runs it; alice where no other is named. */

@@ -10,7 +10,7 @@ import {
   statSync,
 } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { AgentLink, Shell } from './agent.js';
 import { describeHardware, type Hardware, type HardwareOptions, SPARE_PORT } from './hardware.js';
 import { type Image, qemuVersion } from './image.js';
@@ -24,6 +24,14 @@ export interface BootOptions extends HardwareOptions {
   readonly fresh?: boolean;
   /** Part of the console log's file name. */
   readonly name?: string;
+  /** What is done to the machine before its state is saved, so that it is done once and not in each test file. */
+  readonly prepared?: Preparation;
+}
+
+export interface Preparation {
+  /** Tells preparations apart: a hash of all that goes into it. */
+  readonly key: string;
+  readonly prepare: (machine: Machine) => Promise<void>;
 }
 
 const BOOT_TIMEOUT_MS = 240_000;
@@ -127,16 +135,24 @@ export class Machine extends Shell {
     const name = options.name ?? 'machine';
     if (options.fresh === true) {
       const drive = `file=${image.disk},format=raw,snapshot=on`;
-      return await Machine.#start({ image, hardware, name, drive });
+      const machine = await Machine.#start({ image, hardware, name, drive });
+      await options.prepared?.prepare(machine);
+      return machine;
     }
-    const saved = await Machine.#ensureSaved(image, hardware);
+    const ensure = async (): Promise<string> => {
+      const booted = await Machine.#ensureBooted(image, hardware);
+      return options.prepared === undefined
+        ? booted
+        : await Machine.#ensurePrepared(image, hardware, booted, options.prepared);
+    };
+    const saved = await ensure();
     try {
       return await Machine.#resume(image, hardware, name, saved);
     } catch (error) {
       // A host that went down may have kept half a file.
       console.warn(`the saved machine does not continue and is made again: ${(error as Error).message}`);
       rmSync(saved, { recursive: true, force: true });
-      return await Machine.#resume(image, hardware, name, await Machine.#ensureSaved(image, hardware));
+      return await Machine.#resume(image, hardware, name, await ensure());
     }
   }
 
@@ -146,12 +162,46 @@ export class Machine extends Shell {
   }
 
   /** Boots once, saves memory, devices and disk, and returns the folder that has them. */
-  static async #ensureSaved(image: Image, hardware: Hardware): Promise<string> {
+  static async #ensureBooted(image: Image, hardware: Hardware): Promise<string> {
     const source = readFileSync(join(RIG_DIR, 'machine.ts'), 'utf8');
     // The processor too: the saved kernel has measured how fast its clock ticks, which is the host's.
     const processor = cpus()[0]?.model ?? '';
     const texts = [await qemuVersion(), processor, source, hardware.append, ...hardware.qemu];
     const dir = join(image.dir, `saved-${hashOf({ texts, folders: [] })}`);
+    return await Machine.#ensureSaved(dir, '../disk.raw', 'raw', async (drive) => {
+      const machine = await Machine.#start({ image, hardware, name: 'first', drive });
+      return [machine, () => machine.#warm()];
+    });
+  }
+
+  /** Continues what was saved after booting, prepares it, and saves that as well. */
+  static async #ensurePrepared(
+    image: Image,
+    hardware: Hardware,
+    booted: string,
+    { key, prepare }: Preparation,
+  ): Promise<string> {
+    const prefix = `${basename(booted).replace('saved-', 'prepared-')}-`;
+    const dir = join(image.dir, `${prefix}${key}`);
+    const disk = `../${basename(booted)}/disk.qcow2`;
+    return await Machine.#ensureSaved(dir, disk, 'qcow2', async (drive) => {
+      // Each is as large as the machine's memory, and every change of the product makes another one.
+      for (const other of readdirSync(image.dir).filter((name) => name.startsWith(prefix)))
+        if (!other.endsWith('.lock') && !other.startsWith(basename(dir)))
+          rmSync(join(image.dir, other), { recursive: true, force: true });
+      const state = join(booted, 'state');
+      const machine = await Machine.#start({ image, hardware, name: 'prepared', drive, state });
+      return [machine, () => prepare(machine)];
+    });
+  }
+
+  /** Starts a machine on a disk of its own over another one, makes it ready, and keeps its disk and state in `dir`. */
+  static async #ensureSaved(
+    dir: string,
+    base: string,
+    format: 'raw' | 'qcow2',
+    start: (drive: string) => Promise<readonly [Machine, () => Promise<void>]>,
+  ): Promise<string> {
     if (existsSync(dir)) {
       return dir;
     }
@@ -164,11 +214,10 @@ export class Machine extends Shell {
       mkdirSync(unfinished, { recursive: true });
       const disk = join(unfinished, 'disk.qcow2');
       // A relative name: the cache can be moved as a whole.
-      await outputOf(['qemu-img', 'create', '-q', '-f', 'qcow2', '-F', 'raw', '-b', '../disk.raw', disk]);
-      const drive = `file=${disk},format=qcow2`;
-      const machine = await Machine.#start({ image, hardware, name: 'first', drive });
+      await outputOf(['qemu-img', 'create', '-q', '-f', 'qcow2', '-F', format, '-b', base, disk]);
+      const [machine, ready] = await start(`file=${disk},format=qcow2`);
       try {
-        await machine.#warm();
+        await ready();
         await machine.#save(join(unfinished, 'state'));
       } finally {
         await machine.stop();
