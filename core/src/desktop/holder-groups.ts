@@ -87,8 +87,13 @@ export function capital(text: string): string {
   return text.slice(0, 1).toUpperCase() + text.slice(1);
 }
 
+/** Letters of a part that is not broken over two lines. */
+const SHORT = 16;
+
+/** In a narrow column the line breaks between its parts, after the dot. */
 function joined(parts: readonly string[]): string {
-  return capital(parts.filter((part) => part !== '').join(' · '));
+  const kept = parts.map((part) => (part.length <= SHORT ? part.replace(/ /g, '\u00a0') : part));
+  return capital(kept.filter((part) => part !== '').join('\u00a0· '));
 }
 
 function groupOf(
