@@ -9,6 +9,8 @@ import { glance } from './support.js';
 const PROPERTIES = 'org.freedesktop.DBus.Properties';
 const CHANGES = 1000;
 const OPENINGS = 100;
+/** Wake-ups in five seconds: the shell has up to two without it; a timer of its own once a second would be five more. */
+const AT_REST = 3;
 
 type Dict = Record<string, dbus.Variant>;
 
@@ -115,22 +117,16 @@ describe('the extension', () => {
   });
 
   it('sleeps while nothing changes', async () => {
-    // The quietest of several, in turn: a young shell has things to do for half a minute.
     const wakeUps = async (): Promise<number> => {
       const before = await shell.mainLoop();
       await new Promise((resolve) => setTimeout(resolve, 5_000));
       return (await shell.mainLoop()).switches - before.switches;
     };
-    let [on, off] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
-    for (let i = 0; i < 2; i++) {
-      on = Math.min(on, await wakeUps());
-      await shell.enable(false);
-      off = Math.min(off, await wakeUps());
-      await shell.enable(true);
-    }
-    console.log(`wake-ups in 5 s: ${on} with it, ${off} without`);
-    // A timer of its own, were it once a second, would be five more.
-    expect(on).toBeLessThanOrEqual(off + 2);
+    // What was enabled a moment ago, or in a young shell, has things to do at first; what never sleeps goes on and on.
+    let least = Number.POSITIVE_INFINITY;
+    for (let i = 0; i < 8 && least > AT_REST; i++) least = Math.min(least, await wakeUps());
+    console.log(`wake-ups in 5 s: ${least}`);
+    expect(least).toBeLessThanOrEqual(AT_REST);
   });
 
   it('keeps no memory of what was', async () => {
