@@ -14,7 +14,7 @@ const KNOWN: readonly RegExp[] = [
 ];
 
 /** A message begins so; what follows it, a stack, belongs to it. */
-const BEGINNING = /^(\([^)]+\): \S+-(WARNING|CRITICAL|ERROR|Message|DEBUG|INFO) |\S.*-Message: |\*\* )/;
+const BEGINNING = /^(\([^)]+\): \S.*?-(WARNING|CRITICAL|ERROR|Message|DEBUG|INFO) |\S.*-Message: |\*\* )/;
 
 const GRAVE = /-(WARNING|CRITICAL|ERROR) \*\*|\b(JS ERROR|Error:|TypeError|Unhandled promise)/;
 
