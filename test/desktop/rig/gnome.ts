@@ -287,13 +287,27 @@ export abstract class Screen {
     await this.closeEverything();
   }
 
-  /** Waits until the extension is on, or off. */
+  /**
+   * Waits until the extension is on, or off, and the shell is done with that: while it still works on one change, another
+   * one can pass unnoticed.
+   */
   protected async isEnabled(enabled = true): Promise<void> {
-    const uuid = this.extension?.uuid;
-    const state = enabled ? 1 : 2;
+    const manager = 'Main.extensionManager';
+    const uuid = JSON.stringify(this.extension?.uuid);
+    const parts = [
+      `${manager}.lookup(${uuid})?.state`,
+      `${manager}._enabledExtensions.includes(${uuid})`,
+      `${manager}._extensionOrder.includes(${uuid})`,
+      `global.settings.get_strv('enabled-extensions').includes(${uuid})`,
+    ];
+    const wanted = JSON.stringify([enabled ? 1 : 2, enabled, enabled, enabled]);
+    let seen: unknown;
     await this.waitFor(
-      `the extension ${enabled ? 'on' : 'off'}`,
-      async () => (await this.look(`Main.extensionManager.lookup('${uuid}')?.state`)) === state,
+      () => `the extension ${enabled ? 'on' : 'off'}: ${wanted}, but ${seen}`,
+      async () => {
+        seen = await this.look(`JSON.stringify([${parts.join(', ')}])`);
+        return seen === wanted;
+      },
     );
   }
 
@@ -387,7 +401,7 @@ export abstract class Screen {
 
   /** Tries until something is there (not undefined, null or false), and gives it. */
   async waitFor<T>(
-    what: string,
+    what: string | (() => string),
     look: () => Promise<T | undefined | null | false>,
     timeoutMs = this.patienceMs,
   ): Promise<T> {
@@ -397,8 +411,9 @@ export abstract class Screen {
       if (found !== undefined && found !== null && found !== false) return found;
       if (performance.now() > until) {
         await this.#keep();
+        const said = typeof what === 'string' ? what : what();
         throw new Error(
-          `not seen in ${timeoutMs} ms: ${what}\n${this.log().split('\n').slice(-20).join('\n')}`,
+          `not seen in ${timeoutMs} ms: ${said}\n${this.log().split('\n').slice(-20).join('\n')}`,
         );
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
