@@ -58,21 +58,24 @@ export class AgentLink {
   #lastId = 0;
   #gone: Error | undefined;
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, whyGone: () => Promise<string>) {
     this.#socket = socket;
     socket.setEncoding('utf8');
     socket.on('data', (text: string) => this.#onData(text));
     socket.on('error', () => undefined);
-    socket.on('close', () => this.abandon(new Error('the machine has gone'), true));
+    socket.on('close', () => {
+      void whyGone().then((why) => this.abandon(new Error(`the machine has gone: ${why}`), true));
+    });
   }
 
-  static async connect(path: string): Promise<AgentLink> {
+  /** Rejects where nobody listens at `path`; `whyGone` is asked when the connection has ended. */
+  static async connect(path: string, whyGone: () => Promise<string>): Promise<AgentLink> {
     const socket = connect(path);
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
       socket.once('error', reject);
     });
-    return new AgentLink(socket);
+    return new AgentLink(socket, whyGone);
   }
 
   /** Resolves with the boot id at the agent's next greeting. */

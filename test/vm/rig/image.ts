@@ -10,7 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { CACHE_DIR, hashOf, LOG_DIR, RIG_DIR } from './paths.js';
-import { outputOf, runLogged, withLock } from './process.js';
+import { runLogged, withLock } from './process.js';
 
 /** A bootable disk that no machine ever changes. */
 export interface Image {
@@ -21,6 +21,14 @@ export interface Image {
   readonly disk: string;
   readonly kernel: string;
   readonly initrd: string;
+  readonly qemu: Qemu;
+}
+
+/** The image's own QEMU, run on the host. */
+export interface Qemu {
+  /** The program with what it needs before its own arguments. */
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
 }
 
 const SUITE = 'trixie';
@@ -44,7 +52,6 @@ const DISK_SIZE = '6G';
 /** Programs of the host that the rig calls, and the Debian package of each. */
 const HOST_TOOLS: readonly (readonly [string, string])[] = [
   ['/usr/bin/mmdebstrap', 'mmdebstrap'],
-  ['/usr/bin/qemu-system-x86_64', 'qemu-system-x86'],
   ['/usr/bin/qemu-img', 'qemu-utils'],
   ['/usr/sbin/mke2fs', 'e2fsprogs'],
   ['/usr/bin/setpriv', 'util-linux'],
@@ -58,10 +65,14 @@ async function ensureHostTools(log: string): Promise<void> {
   }
 }
 
+function basePath(): string {
+  const key = hashOf({ texts: [SUITE, PACKAGES, ...EXCLUDED], folders: [] });
+  return join(CACHE_DIR, `base-${key}`);
+}
+
 /** Debian's tree with the packages alone, kept so that a change of the rig's own files costs seconds. */
 async function ensureBase(log: string): Promise<string> {
-  const key = hashOf({ texts: [SUITE, PACKAGES, ...EXCLUDED], folders: [] });
-  const base = join(CACHE_DIR, `base-${key}`);
+  const base = basePath();
   if (existsSync(base)) {
     return base;
   }
@@ -78,6 +89,21 @@ async function ensureBase(log: string): Promise<string> {
   );
   renameSync(unfinished, base);
   return base;
+}
+
+/**
+ * QEMU with the libraries and firmware of a tree, so that the machine is the same on every host. A host's own may be
+ * older than 8.2: one of these loses a write to a device, and itself, when another processor changes the map of the
+ * memory at the same moment (io_writex finds no region).
+ */
+function qemuOf(tree: string): Qemu {
+  const libraries = join(tree, 'usr/lib/x86_64-linux-gnu');
+  const firmware = ['qemu', 'seabios'].flatMap((name) => ['-L', join(tree, 'usr/share', name)]);
+  const loader = [join(tree, 'usr/lib64/ld-linux-x86-64.so.2'), '--library-path', libraries];
+  return {
+    argv: [...loader, join(tree, 'usr/bin/qemu-system-x86_64'), ...firmware],
+    env: { QEMU_MODULE_DIR: join(libraries, 'qemu') },
+  };
 }
 
 async function build(base: string, dir: string, log: string): Promise<void> {
@@ -122,7 +148,7 @@ function prune(keep: readonly string[]): void {
 
 /**
  * The image for the rig's present sources, built first where there is none (two minutes; needs root,
- * Debian's archive, and on a fresh host installs mmdebstrap and QEMU). Safe to call from several processes
+ * Debian's archive, and on a fresh host installs mmdebstrap). Safe to call from several processes
  * at once.
  */
 export async function ensureImage(): Promise<Image> {
@@ -137,14 +163,15 @@ export async function ensureImage(): Promise<Image> {
     disk: join(dir, 'disk.raw'),
     kernel: join(dir, 'vmlinuz'),
     initrd: join(dir, 'initrd'),
+    qemu: qemuOf(basePath()),
   };
-  if (existsSync(dir) && HOST_TOOLS.every(([path]) => existsSync(path))) {
+  if (existsSync(dir) && existsSync(basePath()) && HOST_TOOLS.every(([path]) => existsSync(path))) {
     return image;
   }
   await withLock(join(CACHE_DIR, 'build.lock'), async () => {
     const log = join(LOG_DIR, `image-${key}.log`);
     await ensureHostTools(log);
-    if (existsSync(dir)) {
+    if (existsSync(dir) && existsSync(basePath())) {
       return;
     }
     if (process.getuid?.() !== 0) {
@@ -162,9 +189,4 @@ export async function ensureImage(): Promise<Image> {
     prune([`image-${key}`, base.slice(CACHE_DIR.length)]);
   });
   return image;
-}
-
-/** Version of the host's QEMU; a saved machine fits only the one that saved it. */
-export async function qemuVersion(): Promise<string> {
-  return (await outputOf(['qemu-system-x86_64', '--version'])).split('\n')[0] ?? '';
 }

@@ -13,7 +13,7 @@ import { cpus, tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { AgentLink, Shell } from './agent.js';
 import { describeHardware, type Hardware, type HardwareOptions, SPARE_PORT } from './hardware.js';
-import { type Image, qemuVersion } from './image.js';
+import type { Image } from './image.js';
 import { hashOf, LOG_DIR, RIG_DIR } from './paths.js';
 import { outputOf, until, withLock } from './process.js';
 import { Qmp } from './qmp.js';
@@ -166,7 +166,7 @@ export class Machine extends Shell {
     const source = readFileSync(join(RIG_DIR, 'machine.ts'), 'utf8');
     // The processor too: the saved kernel has measured how fast its clock ticks, which is the host's.
     const processor = cpus()[0]?.model ?? '';
-    const texts = [await qemuVersion(), processor, source, hardware.append, ...hardware.qemu];
+    const texts = [processor, source, hardware.append, ...hardware.qemu];
     const dir = join(image.dir, `saved-${hashOf({ texts, folders: [] })}`);
     return await Machine.#ensureSaved(dir, '../disk.raw', 'raw', async (drive) => {
       const machine = await Machine.#start({ image, hardware, name: 'first', drive });
@@ -250,8 +250,9 @@ export class Machine extends Shell {
       args.push('-incoming', `exec:cat '${start.state}'`);
     }
     // With the process that runs the tests the machine goes too, however that ends.
-    const argv = ['--pdeathsig', 'KILL', 'qemu-system-x86_64', ...args];
-    const qemu = spawn('setpriv', argv, { stdio: ['ignore', 'ignore', 'pipe'] });
+    const argv = ['--pdeathsig', 'KILL', ...start.image.qemu.argv, ...args];
+    const env = { ...process.env, ...start.image.qemu.env };
+    const qemu = spawn('setpriv', argv, { env, stdio: ['ignore', 'ignore', 'pipe'] });
     let complaints = '';
     qemu.stderr.setEncoding('utf8').on('data', (text: string) => {
       complaints += text;
@@ -260,6 +261,14 @@ export class Machine extends Shell {
       qemu.once('error', () => resolve());
       qemu.once('exit', () => resolve());
     });
+    const lastWords = (): string => {
+      const console = existsSync(log) ? readFileSync(log, 'utf8').split('\n').slice(-40).join('\n') : '';
+      return `${complaints}\n${log} ends with:\n${console}`;
+    };
+    const whyGone = async (): Promise<string> => {
+      await ended;
+      return `QEMU ended with ${qemu.signalCode ?? qemu.exitCode ?? 'an error'}\n${lastWords()}`;
+    };
     const whenListening = async <T>(open: () => Promise<T>): Promise<T> =>
       await until(
         'QEMU listens',
@@ -274,7 +283,7 @@ export class Machine extends Shell {
       );
     let machine: Machine | undefined;
     try {
-      const link = await whenListening(async () => await AgentLink.connect(join(dir, 'agent')));
+      const link = await whenListening(async () => await AgentLink.connect(join(dir, 'agent'), whyGone));
       const qmp = await whenListening(async () => await Qmp.connect(join(dir, 'qmp')));
       machine = new Machine(link, { qemu, qmp, dir, log });
       if (start.state === undefined) {
@@ -285,13 +294,10 @@ export class Machine extends Shell {
       }
       return machine;
     } catch (error) {
-      const console = existsSync(log) ? readFileSync(log, 'utf8').split('\n').slice(-40).join('\n') : '';
       qemu.kill('SIGKILL');
       await ended;
       rmSync(dir, { recursive: true, force: true });
-      throw new Error(
-        `no machine: ${(error as Error).message}\n${complaints}\n${log} ends with:\n${console}`,
-      );
+      throw new Error(`no machine: ${(error as Error).message}\n${lastWords()}`);
     }
   }
 
