@@ -39,7 +39,7 @@ export interface Holder {
   readonly gpuMemoryBytes: number | null;
   /** Ending it logs somebody out. */
   readonly essential: boolean;
-  /** A hand-off stops it and the way back starts it again. */
+  /** A hand-off makes it let go without anybody's doing, and it has the card again afterwards. */
   readonly stopsByItself: boolean;
 }
 
@@ -234,6 +234,21 @@ function isEssential(use: ProcessUse): boolean {
   );
 }
 
+/** By comm, which the kernel cuts after 15 characters: of pipewire-media-session the beginning. */
+const SOUND_SERVERS = ['wireplumber', 'pipewire', 'pipewire-media-', 'pulseaudio'];
+
+/**
+ * A sound server has the control node of every sound card open, played on or not. It watches /dev/snd, as for the
+ * change of users, and closes a card that it may not open any more, so that closing the nodes is enough. Root may
+ * open everything, and a node that is not of sound is none of its business.
+ */
+function isSoundServer(use: ProcessUse, facts: HardwareFacts): boolean {
+  if (use.uid === 0 || SOUND_SERVERS.indexOf(use.comm) < 0) return false;
+  const isSound = (number: string): boolean =>
+    facts.functions.some((fn) => fn.nodes.some((node) => node.kind === 'sound' && node.number === number));
+  return use.uses.every((one) => isSound(one.number));
+}
+
 /** How users and start times are looked up; given by the adapter. */
 export interface People {
   userName(uid: number): string | null;
@@ -293,7 +308,8 @@ export function reportHolders(
       gpuMemoryBytes: use.gpuMemoryBytes,
       essential: isEssential(use),
       stopsByItself:
-        unloading && owner.kind === 'service' && owner.unit !== null && services.indexOf(owner.unit) >= 0,
+        (unloading && owner.kind === 'service' && owner.unit !== null && services.indexOf(owner.unit) >= 0) ||
+        isSoundServer(use, facts),
     };
   });
   const sawAll = pass.complete && pass.unseen.length === 0;
@@ -319,6 +335,12 @@ export function reportHolders(
 /** Holders that a hand-off would not stop by itself. */
 export function inTheWay(report: HolderReport): Holder[] {
   return report.holders.filter((holder) => !holder.stopsByItself);
+}
+
+/** The same report with nobody excused, for when those who let go by themselves should have done so. */
+export function withoutExcuse(report: HolderReport): HolderReport {
+  const holders = report.holders.map((holder) => Object.assign({}, holder, { stopsByItself: false }));
+  return Object.assign({}, report, { holders });
 }
 
 /** One holder for people: the app or service, the process and its user. */

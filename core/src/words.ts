@@ -308,6 +308,7 @@ export const WORDS = {
   'mark.of-user': 'of {user}',
   'mark.processes': ['{count} process', '{count} processes'],
   'mark.stops-by-itself': 'a hand-off restarts it',
+  'mark.lets-go': 'lets go for a hand-off',
   'holds.computes': 'computes on it',
   'holds.draws': 'draws with it',
   'holds.displays': 'drives its monitors',

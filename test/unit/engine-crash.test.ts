@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { removeProcess, setFaults, setGuest } from '../../core/src/linux/simulated/edit.js';
+import { setFaults, setGuest } from '../../core/src/linux/simulated/edit.js';
 import { editModel, readModel } from '../../core/src/linux/simulated/model.js';
 import { SimulatedCrash } from '../../core/src/linux/simulated/world.js';
 import { ActError } from '../../core/src/machine.js';
@@ -183,8 +183,6 @@ describe('other cards', () => {
 
   test('another VM’s guest is not disturbed by the mending', async () => {
     const one = await house('two-dgpus');
-    for (const process of readModel(one.dir, 'processes'))
-      if (process.comm === 'wireplumber') removeProcess(one.dir, process.pid);
     expect(endOf(await handOff(one, 'macos'))).toBe('done');
     setFaults(one.dir, { crashAfter: 6 });
     await crashes(one, () => handOff(one, 'win11'));
@@ -261,8 +259,6 @@ describe('a successor', () => {
 
   test('hears of a guest’s end while it mends another: both come home', async () => {
     const one = await house('two-dgpus');
-    for (const process of readModel(one.dir, 'processes'))
-      if (process.comm === 'wireplumber') removeProcess(one.dir, process.pid);
     const before = snapshot(one);
     await handOff(one, 'macos');
     setFaults(one.dir, { crashAfter: 7 });
@@ -356,8 +352,6 @@ describe('a successor', () => {
 
   test('whose mending of one card fails mends the other all the same', async () => {
     const one = await house('two-dgpus');
-    for (const process of readModel(one.dir, 'processes'))
-      if (process.comm === 'wireplumber') removeProcess(one.dir, process.pid);
     await handOff(one, 'macos');
     setFaults(one.dir, { crashAfter: 8 });
     await crashes(one, () => handOff(one, 'win11'));

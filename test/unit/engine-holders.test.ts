@@ -263,7 +263,7 @@ describe('who holds a card', () => {
     const one = await house('many-holders');
     const report = await one.engine.holders(GPU);
     expect(report.verdict).toBe('held');
-    expect(report.holders.filter((holder) => holder.stopsByItself)).toHaveLength(2);
+    expect(report.holders.filter((holder) => holder.stopsByItself)).toHaveLength(3);
     expect(new Set(report.holders.map((holder) => holder.id)).size).toBe(report.holders.length);
     expect(report.holders.map((holder) => holder.owner.name)).toEqual(
       expect.arrayContaining(['google-chrome', 'com.valvesoftware.Steam', 'org.gnome.Nautilus', 'spotify']),

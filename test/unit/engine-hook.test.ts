@@ -43,13 +43,6 @@ const said = async (what: Promise<unknown>): Promise<string> => {
 const noOperation = (one: House): void => expect(one.engine.published().operation).toBeNull();
 
 /** Two cards for two VMs, held by nobody. */
-async function twoCards(): Promise<House> {
-  const one = await house('two-dgpus');
-  for (const process of readModel(one.dir, 'processes'))
-    if (process.comm === 'wireplumber') removeProcess(one.dir, process.pid);
-  return one;
-}
-
 /** A second VM with the same card. */
 function addOther(one: House): void {
   editModel(one.dir, 'machines', (guests) => {
@@ -316,7 +309,7 @@ describe('a second VM with the same card', () => {
 
 describe('several at once', () => {
   test('two VMs with a card each, started together: one after the other, both run', async () => {
-    const one = await twoCards();
+    const one = await house('two-dgpus');
     const before = snapshot(one);
     await Promise.all([start(one, 'win11'), start(one, 'macos')]);
     await quiet(one);
@@ -327,7 +320,7 @@ describe('several at once', () => {
   });
 
   test('a guest that ends while another card is long on its way: its card comes home after that', async () => {
-    const one = await twoCards();
+    const one = await house('two-dgpus');
     expect(endOf(await handOff(one, 'macos'))).toBe('done');
     setGuest(one.dir, 'win11', { startMs: 120_000 });
     const id = await one.engine.handOff('win11', 1000);
@@ -340,7 +333,7 @@ describe('several at once', () => {
   });
 
   test('a VM that is started while another card is long on its way is told that we are busy', async () => {
-    const one = await twoCards();
+    const one = await house('two-dgpus');
     setGuest(one.dir, 'win11', { startMs: 120_000 });
     const id = await one.engine.handOff('win11', 1000);
     await one.machine.clock.sleep(1000);
@@ -419,7 +412,7 @@ describe('libvirt’s daemon is restarted', () => {
   });
 
   test('while a card is on its way nothing is mixed up', async () => {
-    const one = await twoCards();
+    const one = await house('two-dgpus');
     await start(one, 'macos');
     await quiet(one);
     setGuest(one.dir, 'win11', { startMs: 30_000 });

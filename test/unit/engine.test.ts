@@ -1,13 +1,7 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import {
-  addProcess,
-  removeProcess,
-  setConnector,
-  setFaults,
-  setGuest,
-} from '../../core/src/linux/simulated/edit.js';
+import { addProcess, setConnector, setFaults, setGuest } from '../../core/src/linux/simulated/edit.js';
 import { editModel, readModel } from '../../core/src/linux/simulated/model.js';
 import type { ScenarioName } from '../../core/src/linux/simulated/scenarios.js';
 import { ActError } from '../../core/src/machine.js';
@@ -35,6 +29,7 @@ import {
 afterAll(cleanUp);
 
 const AMD = '0000:03:00.0';
+const SOUND_SERVER = { comm: 'wireplumber', opens: [{ card: SOUND, kind: 'sound' as const }] };
 
 describe('to a VM and back', () => {
   test.each<[ScenarioName, string, string]>([
@@ -45,8 +40,6 @@ describe('to a VM and back', () => {
     ['long-names', 'Ein Gerät mit Umlauten und 日本語の名前', GPU],
   ])('%s: everything is as before', async (scenario, vm, card) => {
     const one = await house(scenario);
-    for (const process of readModel(one.dir, 'processes'))
-      if (process.comm === 'wireplumber') removeProcess(one.dir, process.pid);
     const before = snapshot(one);
 
     expect(endOf(await handOff(one, vm))).toBe('done');
@@ -61,6 +54,24 @@ describe('to a VM and back', () => {
     expect(one.states.filter((state) => state.startsWith(card))).toEqual(
       ['host', 'switching', 'vm', 'switching', 'host'].map((state) => `${card} ${state}`),
     );
+  });
+
+  test('a sound server closes the card when it is closed to it, and has it again afterwards', async () => {
+    const one = await house();
+    addProcess(one.dir, SOUND_SERVER);
+    const before = snapshot(one);
+    expect(endOf(await handOff(one))).toBe('done');
+    expect(endOf(await takeBack(one))).toBe('done');
+    expectSame(one, before);
+    expect(one.machine.acts.map((act) => act.do)).not.toContain('signal-process');
+  });
+
+  test('one that does not is named, and everything is as before', async () => {
+    const one = await house();
+    addProcess(one.dir, { ...SOUND_SERVER, stubborn: true });
+    const before = snapshot(one);
+    expect(endOf(await handOff(one))).toMatch(/^failed Held: .* is held by wireplumber/);
+    expectSame(one, before);
   });
 
   test('two cards in one VM go and come together', async () => {
@@ -192,8 +203,8 @@ describe('refused before anything was touched', () => {
     ],
     [
       'its sound is open',
-      (dir) => addProcess(dir, { comm: 'wireplumber', opens: [{ card: SOUND, kind: 'sound' }] }),
-      /^failed Held: .*wireplumber/,
+      (dir) => addProcess(dir, { comm: 'mpv', opens: [{ card: SOUND, kind: 'sound' }] }),
+      /^failed Held: .*mpv/,
     ],
     [
       'the kernel holds it',
@@ -571,8 +582,6 @@ describe('a write that hangs in the kernel', () => {
 
   test('other cards stay usable', async () => {
     const one = await house('two-dgpus');
-    for (const process of readModel(one.dir, 'processes'))
-      if (process.comm === 'wireplumber') removeProcess(one.dir, process.pid);
     setFaults(one.dir, { hangs: { path: `${GPU}/driver_override` } });
     expect((await handOff(one, 'win11')).failure).toBe('Stuck');
     expect(endOf(await handOff(one, 'macos'))).toBe('done');
@@ -801,8 +810,6 @@ describe('taking back', () => {
 
   test('one of two cards that two VMs have, where libvirt died: the other VM is no hindrance', async () => {
     const one = await house('two-dgpus');
-    for (const process of readModel(one.dir, 'processes'))
-      if (process.comm === 'wireplumber') removeProcess(one.dir, process.pid);
     expect(endOf(await handOff(one, 'win11'))).toBe('done');
     expect(endOf(await handOff(one, 'macos'))).toBe('done');
     setGuest(one.dir, 'win11', { onShutdown: 'ignores' });
@@ -991,8 +998,6 @@ describe('a card that vfio-pci had since boot', () => {
 describe('two VMs', () => {
   test('an AMD card that comes home does not lift the block on NVIDIA’s driver while a guest has that card', async () => {
     const one = await house('two-dgpus');
-    for (const process of readModel(one.dir, 'processes'))
-      if (process.comm === 'wireplumber') removeProcess(one.dir, process.pid);
     await handOff(one, 'win11');
     const blocks = readdirSync(join(one.dir, 'run/modprobe.d'));
     expect(blocks).toHaveLength(1);
@@ -1006,8 +1011,6 @@ describe('two VMs', () => {
 
   test('a guest that ends while another has its own card: only the one comes back', async () => {
     const one = await house('two-dgpus');
-    for (const process of readModel(one.dir, 'processes'))
-      if (process.comm === 'wireplumber') removeProcess(one.dir, process.pid);
     const before = snapshot(one);
     expect(endOf(await handOff(one, 'win11'))).toBe('done');
     expect(endOf(await handOff(one, 'macos'))).toBe('done');

@@ -55,6 +55,18 @@ describe('holders in groups', () => {
     expect(groupHolders(held(holder({ nodes })), 'ada')[0]?.line.replace(/\u00a0/g, ' ')).toBe(line);
   });
 
+  test('a sound server is not to be stopped, since it lets go by itself', () => {
+    const server = { 'owner-kind': 'user-service', 'owner-name': 'wireplumber.service' };
+    const [group] = groupHolders(
+      held(holder({ ...server, nodes: ['/dev/snd/controlC1'], 'stops-by-itself': true })),
+      'ada',
+    );
+    expect(group).toMatchObject({ name: 'wireplumber', stopsByItself: true, endLabel: '' });
+    expect(group?.line.replace(/\u00a0/g, ' ')).toBe(
+      'Background service · plays sound through its monitors · lets go for a hand-off',
+    );
+  });
+
   test('the desktop’s name of an app counts, and that it has no window', () => {
     const groups = groupHolders(held(holder()), 'ada', undefined, () => ({
       app: 'org.blender.Blender',

@@ -273,6 +273,28 @@ describe('the verdict', () => {
     expect(report([other, fake]).holders.map((holder) => holder.stopsByItself)).toEqual([false, false]);
   });
 
+  const soundServer = (more: Partial<ProcessUse> = {}) =>
+    processUse({
+      comm: 'wireplumber',
+      cgroup: `${MANAGER}/session.slice/wireplumber.service`,
+      uses: [{ number: '116:01', via: 'fd', fds: [9] }],
+      ...more,
+    });
+
+  test('a sound server lets go by itself', () => {
+    const what = report([soundServer()]);
+    expect(what.holders[0]?.stopsByItself).toBe(true);
+    expect(refusal(what)).toBeNull();
+  });
+
+  test.each<[string, Partial<ProcessUse>]>([
+    ['that may open everything', { uid: 0 }],
+    ['that has other nodes open, too', { uses: [{ number: '195:0', via: 'fd', fds: [9] }] }],
+    ['that has only its trade in common with one', { comm: 'mpv' }],
+  ])('one %s does not', (_, more) => {
+    expect(report([soundServer(more)]).holders[0]?.stopsByItself).toBe(false);
+  });
+
   const inKernel = (name: string) =>
     laptop({
       modules: [

@@ -5,7 +5,7 @@ import { button, glance, openTile } from '../desktop/support.js';
 import { MachineScreen } from './gnome-screen.js';
 import { guestHasCard, helperLog, install, picture } from './product.js';
 import { addDesktop } from './rig/desktop.js';
-import { DGPU, ensureImage, Guest, type GuestProcess, Machine, type Session } from './rig/index.js';
+import { DGPU, ensureImage, Guest, type GuestProcess, Machine, type Session, until } from './rig/index.js';
 
 /** The guide's rule, by which compositors leave the card alone. */
 const HIDDEN = `SUBSYSTEM=="drm", KERNELS=="${DGPU}", ENV{ID_SEAT}="seat1", TAG-="master-of-seat", TAG+="mutter-device-ignore"
@@ -26,6 +26,13 @@ async function app(name: string): Promise<GuestProcess> {
   const process = await alice.spawn(['systemd-run', '--user', '--quiet', ...scope, ...hold]);
   await process.waitFor(/^ready/m);
   return process;
+}
+
+/** alice's sound server: its pid, and whether it has the card's sound open. */
+async function soundServer(): Promise<{ pid: string; plays: boolean }> {
+  const pid = (await machine.check(['pgrep', '-x', 'wireplumber'])).trim();
+  const open = await machine.check(`readlink /proc/${pid}/fd/*`);
+  return { pid, plays: /^\/dev\/snd\/controlC/m.test(open) };
 }
 
 beforeAll(async () => {
@@ -50,9 +57,11 @@ afterAll(async () => {
 describe('in GNOME, on a machine with kernel, libvirt and polkit', { timeout: 480_000 }, () => {
   let blender: GuestProcess;
   let painter: GuestProcess;
+  let sculptor: GuestProcess;
+  let server: Awaited<ReturnType<typeof soundServer>>;
 
   it('the card is in the top bar as soon as the extension is switched on', async () => {
-    [blender, painter] = await Promise.all([app('blender'), app('painter')]);
+    [blender, painter, sculptor] = await Promise.all([app('blender'), app('painter'), app('sculptor')]);
     await alice.check(['gnome-extensions', 'enable', OURS.uuid]);
     await glance(shell, 'held');
   });
@@ -82,10 +91,17 @@ describe('in GNOME, on a machine with kernel, libvirt and polkit', { timeout: 48
     expect((await painter.exited).code).not.toBe(0);
   });
 
+  it('the sound server is there, and nothing to be closed', async () => {
+    await shell.see({ name: 'wireplumber', role: 'label' });
+    await shell.seeNo(button('do.stop-named', { name: 'wireplumber' }));
+    server = await soundServer();
+    expect(server.plays).toBe(true);
+  });
+
   it('who is still in the way of a hand-off is named, and closed; then it goes on step by step', async () => {
     onTestFailed(async () => console.log(await helperLog(machine)));
     await shell.click(button('do.hand-off', { vm: 'win' }));
-    await shell.see({ name: /wireplumber/, role: 'label', within: 'gpu-handoff-block' });
+    await shell.see({ name: /: sculptor\.$/, role: 'label', within: 'gpu-handoff-block' });
     await shell.screenshot('gnome-3-asks');
     await shell.click(button('do.close-all'));
     await glance(shell, 'switching');
@@ -95,6 +111,8 @@ describe('in GNOME, on a machine with kernel, libvirt and polkit', { timeout: 48
     await shell.see(button('do.take-back', { vm: 'win' }));
     await shell.screenshot('gnome-5-vm');
     expect(await guestHasCard(machine)).toEqual({ driver: 'vfio-pci', opened: true, modules: '' });
+    expect((await sculptor.exited).code).not.toBe(0);
+    expect(await soundServer()).toEqual({ ...server, plays: false });
   });
 
   it('the card is taken back, and everything is as before', async () => {
@@ -106,6 +124,11 @@ describe('in GNOME, on a machine with kernel, libvirt and polkit', { timeout: 48
     await shell.screenshot('gnome-6-back');
     expect(await guest.state()).toBe('shut off');
     expect(await picture(machine)).toBe(home);
+  });
+
+  it('the sound server, which was never asked to end, has the card’s sound again', async () => {
+    await until('wireplumber has the card', async () => (await soundServer()).plays);
+    expect(await soundServer()).toEqual(server);
   });
 
   it('nobody complains in the journal', () => {

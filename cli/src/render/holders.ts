@@ -62,7 +62,12 @@ function holderBlock(paper: Paper, holder: HolderDocument, now: number): string 
   if (command !== '' && command !== name)
     dim(paper.fit(command, (paper.columns ?? Number.POSITIVE_INFINITY) - 4));
   dim(through(holder, now));
-  if (holder.stopsByItself) dim('A hand-off stops it and starts it again afterwards.');
+  if (holder.stopsByItself)
+    dim(
+      holder.ownerKind === 'service'
+        ? 'A hand-off stops it and starts it again afterwards.'
+        : 'It lets go by itself for a hand-off, and runs on.',
+    );
   if (holder.essential) dim('Part of the session: ending it logs its user out.');
   return lines.join('\n');
 }

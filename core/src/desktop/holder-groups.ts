@@ -53,12 +53,17 @@ const USES: readonly (readonly [RegExp, WordKey])[] = [
 ];
 
 function useOf(holders: readonly HolderPublished[], translate?: Translate): string {
-  if (holders.every((holder) => holder.stopsByItself)) return say(sentence('holds.serves'), translate);
+  if (holders.every(isDriverService)) return say(sentence('holds.serves'), translate);
   // Whoever computes with CUDA has the nodes for drawing open, too, and an API for video has all of them.
   for (const [pattern, key] of USES)
     if (holders.some((holder) => holder.nodes.some((node) => pattern.test(node))))
       return say({ key, values: {} }, translate);
   return '';
+}
+
+/** A service of the driver, which a hand-off stops; a sound server lets go of the card and runs on. */
+function isDriverService(holder: HolderPublished): boolean {
+  return holder.stopsByItself && holder.ownerKind === 'service';
 }
 
 const MARKS: Readonly<Record<string, WordKey>> = {
@@ -107,6 +112,7 @@ function groupOf(
   const kind = first.ownerKind;
   const essential = holders.some((holder) => holder.essential);
   const stopsByItself = holders.every((holder) => holder.stopsByItself);
+  const letsGo = stopsByItself && kind !== 'service';
   const memoryBytes = holders.reduce((sum, holder) => sum + holder.memoryBytes, 0);
   const known = kind === 'app' || kind === 'process' ? (look?.(holders) ?? null) : null;
   const mark = MARKS[kind] ?? (known?.background === true ? 'mark.background' : undefined);
@@ -122,7 +128,7 @@ function groupOf(
     useOf(holders, translate),
     holders.length > 1 ? say(sentence('mark.processes', { count: holders.length }), translate) : '',
     others ? say(sentence('mark.of-user', { user: printable(first.user, 32) }), translate) : '',
-    stopsByItself ? say(sentence('mark.stops-by-itself'), translate) : '',
+    stopsByItself ? say(sentence(letsGo ? 'mark.lets-go' : 'mark.stops-by-itself'), translate) : '',
   ]);
   return {
     key: keyOf(first),
@@ -134,7 +140,8 @@ function groupOf(
     essential,
     stopsByItself,
     line,
-    endLabel: essential ? '' : say(sentence(isService ? 'do.stop' : 'do.close'), translate),
+    // Without its sound server a session is silent until the next login.
+    endLabel: essential || letsGo ? '' : say(sentence(isService ? 'do.stop' : 'do.close'), translate),
   };
 }
 

@@ -2,7 +2,7 @@
 import { type Card, cardsOf, leavesByUnloading } from '../detect.js';
 import { failure, HandoffError } from '../errors.js';
 import type { VirtualMachine } from '../facts.js';
-import { type HolderReport, NOBODY } from '../holders.js';
+import { type HolderReport, NOBODY, withoutExcuse } from '../holders.js';
 import { isUuid } from '../journal.js';
 import {
   type HandOffPlan,
@@ -174,7 +174,7 @@ async function explain(
     .lookAtHardware()
     .filter((card) => plan.memory.cards.some((one) => one.id === card.id));
   const report = await lookForHolders(workshop.machine, cards, workshop.facts, [], true);
-  const refused = refusalByHolders(cards, report);
+  const refused = refusalByHolders(cards, withoutExcuse(report));
   return refused === null ? failed : new HandoffError('Held', refused.sentence);
 }
 

@@ -2,6 +2,7 @@
 import { type Card, usedByHost } from '../detect.js';
 import { failure, HandoffError } from '../errors.js';
 import type { Address, DeviceNode } from '../facts.js';
+import { NOBODY, withoutExcuse } from '../holders.js';
 import type { Check, HomeFunction, Step } from '../plan.js';
 import { refusalByHolders } from '../preflight.js';
 import { printable } from '../words.js';
@@ -39,11 +40,19 @@ async function until(
   }
 }
 
-async function seeNobodyHolds(workshop: Workshop, ids: readonly Address[]): Promise<void> {
-  const cards = chosen(workshop, ids);
-  // The services that stop by themselves are stopped by now, so nobody is excused.
-  const report = await lookForHolders(workshop.machine, cards, workshop.facts, [], true);
-  const refused = refusalByHolders(cards, report);
+/** How long a sound server may take to close a card that was closed to it; it does within milliseconds. */
+const LET_GO_MS = 5000;
+
+async function seeNobodyHolds(workshop: Workshop, run: Run, ids: readonly Address[]): Promise<void> {
+  let cards: Card[] = [];
+  let report = NOBODY;
+  await until(workshop, run, LET_GO_MS, async () => {
+    cards = chosen(workshop, ids);
+    // The services are stopped by now; only sound servers are waited for.
+    report = await lookForHolders(workshop.machine, cards, workshop.facts, [], true);
+    return report.holders.length === 0 || refusalByHolders(cards, report) !== null;
+  });
+  const refused = refusalByHolders(cards, withoutExcuse(report));
   if (refused !== null) throw new HandoffError(refused.failure, refused.sentence);
 }
 
@@ -146,7 +155,7 @@ async function seeHostHas(
 export async function see(workshop: Workshop, run: Run, check: Check, step: Step): Promise<void> {
   switch (check.see) {
     case 'nobody-holds':
-      return seeNobodyHolds(workshop, check.cards);
+      return seeNobodyHolds(workshop, run, check.cards);
     case 'guest-has':
       return seeGuestHas(workshop, run, step, check.cards, check.uuid);
     case 'guest-gone':

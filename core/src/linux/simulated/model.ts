@@ -39,6 +39,8 @@ export interface ProcessModel {
   onTerm?: 'ends' | 'ignores';
   /** How long it takes to end, in milliseconds. */
   endsAfterMs?: number;
+  /** A sound server that keeps open what it may not open any more. */
+  stubborn?: boolean;
   /** It sits in the kernel and does not even die when killed. */
   unkillable?: boolean;
   /** Milliseconds since 1970 from which on, or until which, it is there. */

@@ -78,6 +78,13 @@ function resolve(opening: Opening, nodes: readonly NodeModel[], firstFd: number)
   }));
 }
 
+/** Sound servers close what they may not open any more (see `holders.ts`), unless one is stubborn. */
+function wasClosed(model: ProcessModel, use: LiveUse, nodes: readonly NodeModel[]): boolean {
+  if (model.stubborn === true || model.uid === 0 || !/^(wireplumber|pipewire|pulseaudio)$/.test(model.comm))
+    return false;
+  return nodes.some((node) => node.number === use.number && node.kind === 'sound' && node.mode === 0);
+}
+
 function live(
   model: ProcessModel,
   nodes: readonly NodeModel[],
@@ -85,7 +92,10 @@ function live(
   guest: string | null,
 ): LiveProcess {
   const uses: LiveUse[] = [];
-  for (const opening of model.opens ?? []) uses.push(...resolve(opening, nodes, 12 + uses.length));
+  for (const opening of model.opens ?? []) {
+    const found = resolve(opening, nodes, 12 + uses.length);
+    uses.push(...found.filter((use) => !wasClosed(model, use, nodes)));
+  }
   return {
     pid: model.pid,
     startTicks: model.startTicks ?? 100_000 + model.pid,
