@@ -1,4 +1,4 @@
-/** One card in the menu: what is with it, what runs, what went wrong, who uses it, and where it can go. */
+/** One card in the menu: what is with it, what runs, what went wrong, where it can go, and who uses it. */
 import Clutter from 'gi://Clutter';
 import GObject from 'gi://GObject';
 import St from 'gi://St';
@@ -104,13 +104,14 @@ export class SectionView extends St.BoxLayout {
       this.line,
       this.progress,
       this.trouble,
-      this.holdersHeading,
-      this.holdersLine,
-      this.holders,
+      // Before the list, which can be long.
       this.destinations,
       this.destinationsLine,
       this.back,
       this.doctor,
+      this.holdersHeading,
+      this.holdersLine,
+      this.holders,
     ])
       this.add_child(part);
   }

@@ -93,6 +93,20 @@ describe('a card in use', () => {
     });
   });
 
+  it('by thirty asks where it can be read, however long the list is', async () => {
+    shell = await startGnome({ helper: { scenario: 'many-holders' } });
+    await glance(shell, 'held');
+    await openTile(shell);
+    await shell.click(button('do.hand-off', { vm: 'win11' }));
+    await shell.see(button('do.close-all'));
+    await shell.settled();
+    await shell.screenshot('holders-ask-of-many');
+    const list = await shell.see({ style: 'gpu-handoff-scroll' });
+    const asked = await shell.see(button('do.close-all'));
+    expect(asked.y).toBeGreaterThan(list.y);
+    expect(asked.y + asked.height).toBeLessThan(list.y + list.height);
+  });
+
   it('by an app that will not close says so in its row, and can be freed by force', async () => {
     await start(stubborn);
     await shell.click(button('do.close-named', { name: 'blender' }));
