@@ -45,11 +45,13 @@ export const SPARE_PORT = 'spare';
 /** Turns options into arguments; equal options give equal arguments. */
 export function describeHardware(options: HardwareOptions): Hardware {
   const cards = options.cards ?? [{ kind: 'nvidia', sound: true }];
+  // One thread for both processors. With a thread each QEMU (7.2 and 10.0 were seen to) loses itself now and then, when
+  // one of them writes to a device while the other changes the map of the memory: iotlb_to_section finds no region.
   const qemu = [
     '-machine',
     'q35,kernel-irqchip=split',
     '-accel',
-    'tcg,thread=multi,tb-size=512',
+    'tcg,thread=single,tb-size=512',
     '-cpu',
     CPU,
     '-smp',

@@ -91,11 +91,7 @@ async function ensureBase(log: string): Promise<string> {
   return base;
 }
 
-/**
- * QEMU with the libraries and firmware of a tree, so that the machine is the same on every host. A host's own may be
- * older than 8.2: one of these loses a write to a device, and itself, when another processor changes the map of the
- * memory at the same moment (io_writex finds no region).
- */
+/** QEMU with the libraries and firmware of a tree, so that the machine is the same on every host, and newer than most. */
 function qemuOf(tree: string): Qemu {
   const libraries = join(tree, 'usr/lib/x86_64-linux-gnu');
   const firmware = ['qemu', 'seabios'].flatMap((name) => ['-L', join(tree, 'usr/share', name)]);

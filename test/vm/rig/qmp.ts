@@ -10,6 +10,7 @@ export class Qmp {
   readonly #socket: Socket;
   readonly #waiting: Waiting[] = [];
   #rest = '';
+  #gone = false;
 
   private constructor(socket: Socket) {
     this.#socket = socket;
@@ -17,6 +18,7 @@ export class Qmp {
     socket.on('data', (text: string) => this.#onData(text));
     socket.on('error', () => undefined);
     socket.on('close', () => {
+      this.#gone = true;
       for (const waiting of this.#waiting.splice(0)) {
         waiting.reject(new Error('QEMU has gone'));
       }
@@ -35,8 +37,9 @@ export class Qmp {
     return qmp;
   }
 
-  /** Sends one command; resolves with what it returns. Commands are answered in order. */
+  /** Sends one command; resolves with what it returns. Commands are answered in order. Rejects where QEMU has gone. */
   async execute(command: string, args?: Readonly<Record<string, unknown>>): Promise<unknown> {
+    if (this.#gone) throw new Error('QEMU has gone');
     return await new Promise((resolve, reject) => {
       this.#waiting.push({ resolve, reject });
       this.#socket.write(`${JSON.stringify({ execute: command, arguments: args })}\n`);
