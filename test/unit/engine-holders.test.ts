@@ -270,6 +270,19 @@ describe('who holds a card', () => {
     );
   });
 
+  test('one who opens and closes it all the time is found before the kernel is blamed', async () => {
+    const one = await house();
+    editModel(one.dir, 'services', (services) => {
+      for (const service of services) service.active = false;
+    });
+    editModel(one.dir, 'kernel', (kernel) => {
+      kernel.extraRefs = { nvidia: 2 };
+    });
+    expect(await one.engine.holders(GPU)).toMatchObject({ holders: [], kernel: [{ module: 'nvidia' }] });
+    hold(one, 'looper', { from: one.machine.clock.now() + 40 });
+    expect(await one.engine.holders(GPU)).toMatchObject({ holders: [{ process: 'looper' }], kernel: [] });
+  });
+
   test('a look touches nothing and changes no state', async () => {
     const one = await house();
     await one.engine.holders(GPU);
