@@ -260,7 +260,8 @@ describe('a sandbox', () => {
     const sandbox = await openSandbox();
     // Tries to survive: a new session, every signal ignored, the parent gone.
     await sandbox.run(['bash', '-c', 'trap "" HUP TERM INT; setsid sleep 47110815 >/dev/null 2>&1 & disown']);
-    expect(hostProcesses('47110815')).not.toEqual([]);
+    // bash has ended when the child may not be sleep yet.
+    await expect.poll(() => hostProcesses('47110815')).not.toEqual([]);
     await sandbox.stop();
     expect(hostProcesses('47110815')).toEqual([]);
     expect(hostMounts()).toEqual(before);
