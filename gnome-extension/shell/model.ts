@@ -50,7 +50,7 @@ export class Model {
   private before: Published | null = null;
   /** Cards whose holders are being asked for: true where they have to be asked again. */
   private readonly looking = new Map<string, boolean>();
-  /** Operations that were seen published. */
+  /** Operations that were seen published since the oldest request was made. */
   private readonly seen = new Set<string>();
   private menus = 0;
   /** The one look that follows when an app has ended. */
@@ -306,6 +306,7 @@ export class Model {
             asked,
             sayOnDesktop(operation.sentence, published.cards, this.naming(asked.card), this.translate),
           );
+    if (this.known.asked.length === 0) this.seen.clear();
     if (operation !== null) this.seen.add(operation.id);
     const { keep, ended } = settled(this.known.asked, operation, this.seen);
     if (keep.length !== this.known.asked.length) this.change({ asked: keep });
