@@ -35,7 +35,7 @@ describe('a second helper', () => {
 });
 
 describe('a helper that is killed', () => {
-  it.each(['claim', 'unload:nvidia_modeset', 'start-vm'])(
+  it.each(['claim', 'unload:nvidia_modeset', 'start-vm'] as const)(
     'in the middle (%s) is mended by the next',
     async (step) => {
       const helper = await start();
@@ -69,6 +69,7 @@ describe('a helper that is killed', () => {
     await handOffUpTo(helper, alice, 'unload:nvidia_uvm');
     await helper.bus.run(['kill', '-KILL', `${await helper.pid()}`]);
     await gone(helper);
+    faults(helper, { waits: { act: 'load-modules' } });
     const waiting = alice.call('Watch').catch(() => {});
     await alice.until((one) => one.kind === 'recover' && one.steps.some((s) => s.state === 'done'));
     await helper.bus.run(['kill', '-KILL', `${await helper.pid()}`]);
@@ -125,10 +126,11 @@ describe('a helper that is asked to stop', () => {
     await handOffUpTo(helper, alice, 'claim');
     await helper.bus.run(['kill', '-KILL', `${await helper.pid()}`]);
     await gone(helper);
-    // The next one mends, which takes some seconds; who watches waits for that.
+    // The next one mends; who watches waits for that.
     const watching = alice.call('Watch');
     await alice.until((one) => one.kind === 'recover');
     await helper.bus.run(['kill', '-TERM', `${await helper.pid()}`]);
+    faults(helper, {});
     expect(await watching).toBeUndefined();
     await gone(helper);
     expect(await notes(helper)).toEqual([]);
@@ -162,7 +164,9 @@ describe('when the bus goes away', () => {
     await handOffUpTo(helper, alice, 'unload:nvidia_modeset');
     const pid = await helper.pid();
     await endOfBus(helper);
+    await expect.poll(() => helper.bus.log()).toMatch(/The bus is gone/);
     expect(await alive(helper, pid)).toBe(true);
+    faults(helper, {});
     await expect.poll(() => alive(helper, pid), { timeout: GONE_MS }).toBe(false);
     expect(readModel(helper.dir, 'machines')[0]).toMatchObject({ running: true });
     expect(await notes(helper)).toMatchObject([expect.stringMatching(/^held-/)]);

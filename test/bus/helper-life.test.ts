@@ -4,6 +4,7 @@ import { MANAGER } from '../../core/src/contract.js';
 import { readModel } from '../../core/src/linux/simulated/model.js';
 import {
   expectNoStack,
+  faults,
   GONE_MS,
   gone,
   handOffUpTo,
@@ -93,6 +94,8 @@ time.sleep(1000)
     await handOffUpTo(helper, alice, 'power');
     const first = await helper.pid();
     alice.leave();
+    await sleep(STAYS_MS);
+    faults(helper, {});
     await expect.poll(() => readModel(helper.dir, 'machines')[0]?.running, { timeout: GONE_MS }).toBe(true);
     expect(await helper.pid()).toBe(first);
   });

@@ -5,7 +5,6 @@ import {
   type Caller,
   type HelperBus,
   type HelperOptions,
-  type PublishedOperation,
   startHelperBus,
   withoutHolders,
 } from './support-helper.js';
@@ -47,23 +46,25 @@ export function expectNoStack(helper: HelperBus): void {
   expect(helper.bus.log()).not.toMatch(/^ +at |Error: |Unhandled/m);
 }
 
-/** Begins a hand-off whose steps take long, and waits until one of them is running. */
-export async function handOffUpTo(helper: HelperBus, alice: Caller, step: string): Promise<string> {
-  // The wanted step lasts long, so that what a test does then is done within it on a busy machine, too.
-  faults(helper, { slow: 200 });
+/** What the machine is told to do in a step of a hand-off. */
+const ACTS = {
+  power: { act: 'set-power' },
+  claim: { act: 'set-override' },
+  'unload:nvidia_modeset': { act: 'unload-module', module: 'nvidia_modeset' },
+  'unload:nvidia_uvm': { act: 'unload-module', module: 'nvidia_uvm' },
+  'start-vm': { act: 'start-vm' },
+} as const;
+
+/** Begins a hand-off and waits until this step is running; that lasts until other faults are set. */
+export async function handOffUpTo(
+  helper: HelperBus,
+  alice: Caller,
+  step: keyof typeof ACTS,
+): Promise<string> {
+  faults(helper, { waits: ACTS[step] });
   await alice.hear();
   const id = (await alice.call('HandOff', 'win11')) as string;
-  /** How many steps before the wanted one it is; nothing before its steps are known. */
-  const ahead = (one: PublishedOperation): number => {
-    if (one.id !== id) return Number.NaN;
-    const wanted = one.steps.findIndex((s) => s.id === step);
-    const running = one.steps.findIndex((s) => s.state === 'running');
-    return wanted < 0 || running < 0 ? Number.NaN : wanted - running;
-  };
-  await alice.until((one) => ahead(one) <= 1);
-  faults(helper, { slow: 2500 });
-  await alice.until((one) => ahead(one) === 0);
-  faults(helper, { slow: 200 });
+  await alice.until((one) => one.id === id && one.steps.some((s) => s.id === step && s.state === 'running'));
   return id;
 }
 

@@ -158,6 +158,27 @@ describe('faults', () => {
     await expect(perform(modeset('auto'), 1500)).rejects.toMatchObject({ fault: 'time' });
   });
 
+  test('waits: acts of that kind go on when it is taken away, or give up at their limit', async () => {
+    setFaults(dir, { waits: { act: 'set-power' } });
+    let over = false;
+    const waiting = perform(modeset('on')).then(() => {
+      over = true;
+    });
+    await machine.clock.sleep(500);
+    expect(over).toBe(false);
+    setFaults(dir, {});
+    await waiting;
+    setFaults(dir, { waits: { act: 'set-power' } });
+    await expect(perform(modeset('auto'), 1500)).rejects.toMatchObject({ fault: 'time' });
+  });
+
+  test('waits: only on the module that is named', async () => {
+    setFaults(dir, { waits: { act: 'unload-module', module: 'nvidia_modeset' } });
+    const unload = (module: string) => perform({ do: 'unload-module', module }, 1000);
+    await expect(unload('nvidia_drm')).rejects.toMatchObject({ fault: 'busy' });
+    await expect(unload('nvidia_modeset')).rejects.toMatchObject({ fault: 'time' });
+  });
+
   test('passIncomplete and unseen', async () => {
     setFaults(dir, { passIncomplete: true, unseen: 3 });
     const pass = await machine.eyes.processes({ numbers: [], exporters: [] });

@@ -118,6 +118,24 @@ async function carryOut(world: World, libvirt: SimulatedLibvirt, act: Act, limit
   }
 }
 
+/** How often it is looked whether the fault `waits` still stands. */
+const LOOK_MS = 25;
+
+async function waitWhileTold(world: World, act: Act, limitMs: number): Promise<void> {
+  const end = world.clock.now() + limitMs;
+  for (;;) {
+    const { waits } = faultsOf(world);
+    if (waits?.act !== act.do) return;
+    if (waits.module !== undefined && !('module' in act && act.module === waits.module)) return;
+    if (world.clock.now() >= end) throw tooLong(limitMs);
+    await world.clock.sleep(LOOK_MS);
+  }
+}
+
+function tooLong(limitMs: number): ActError {
+  return new ActError('time', `it took longer than ${limitMs / 1000} s`);
+}
+
 /**
  * Carries out one act. An act that hangs is given up after `limitMs` with an ActError `stuck`, one that is
  * only slow with `time`.
@@ -133,8 +151,8 @@ export async function perform(
     if (faults.hangs?.act === act.do) throw new Hang(act.do);
     await world.pace(TAKES[act.do]);
     if (faults.slow !== undefined) await world.clock.sleep(Math.min(faults.slow, limitMs));
-    if (faults.slow !== undefined && faults.slow >= limitMs)
-      throw new ActError('time', `it took longer than ${limitMs / 1000} s`);
+    if (faults.slow !== undefined && faults.slow >= limitMs) throw tooLong(limitMs);
+    await waitWhileTold(world, act, limitMs);
     await carryOut(world, libvirt, act, limitMs);
   } catch (fault) {
     if (!(fault instanceof Hang)) throw fault;

@@ -139,6 +139,8 @@ export interface Faults {
   crashAfter?: number;
   /** Every act takes so many milliseconds longer. */
   slow?: number;
+  /** Acts of this kind, and on this module where one is named, wait until the fault is taken away. */
+  waits?: { act: string; module?: string };
   /** A pass over the processes is cut short. */
   passIncomplete?: boolean;
   /** So many processes cannot be looked into. */
