@@ -59,22 +59,24 @@ describe('a card in use', () => {
     });
 
     it('tells of the end where the menu is closed meanwhile', async () => {
-      setFaults(shell.helperBus.dir, { slow: 100 });
+      setFaults(shell.helperBus.dir, { waits: { act: 'start-vm' } });
       await shell.click(button('do.close-named', { name: 'blender' }));
       await shell.seeNo({ name: 'blender', role: 'label' });
       await shell.click(button('do.hand-off', { vm: 'win11' }));
       await shell.closeEverything();
+      setFaults(shell.helperBus.dir, {});
       await shell.see({ style: 'notification-banner' });
       await shell.screenshot('holders-told');
       await glance(shell, 'vm');
     });
 
     it('stays here where the hand-off is cancelled', async () => {
-      setFaults(shell.helperBus.dir, { slow: 300 });
+      setFaults(shell.helperBus.dir, { waits: { act: 'block-modules' } });
       await shell.click(button('do.close-named', { name: 'blender' }));
       await shell.seeNo({ name: 'blender', role: 'label' });
       await shell.click(button('do.hand-off', { vm: 'win11' }));
       await shell.click(button('do.cancel'));
+      setFaults(shell.helperBus.dir, { slow: 1000 });
       await shell.see(button('do.hand-off', { vm: 'win11' }));
       expect((await (await shell.helperBus.as('tester')).operation()).state).toBe('cancelled');
     });

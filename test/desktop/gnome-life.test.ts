@@ -60,14 +60,14 @@ describe('the helper', () => {
 
   it('may crash in the middle of a hand-off, which is then undone', async () => {
     await openTile(shell);
-    setFaults(shell.helperBus.dir, { slow: 300 });
+    setFaults(shell.helperBus.dir, { waits: { act: 'unload-module', module: 'nvidia_modeset' } });
     await handOff();
     await glance(shell, 'switching');
     await shell.see({ style: 'gpu-handoff-step-title', nth: 2 });
-    setFaults(shell.helperBus.dir, {});
     await shell.killHelper();
     await shell.see(button('do.hand-off', { vm: 'win11' }));
     await shell.screenshot('life-after-crash');
+    setFaults(shell.helperBus.dir, {});
   });
 
   it('is left alone when it ends again and again, until the user asks', async () => {

@@ -33,12 +33,13 @@ describe('the way of the card', () => {
   });
 
   it('hands the card to the VM, step by step', async () => {
-    setFaults(shell.helperBus.dir, { slow: 250 });
+    setFaults(shell.helperBus.dir, { waits: { act: 'unload-module', module: 'nvidia_modeset' } });
     await shell.click(button('do.hand-off', { vm: 'win11' }));
     await glance(shell, 'switching');
     await shell.see(button('do.cancel'));
     await shell.see({ style: 'gpu-handoff-step-title', nth: 2 });
     await shell.screenshot('use-2-progress');
+    setFaults(shell.helperBus.dir, {});
     await glance(shell, 'vm');
     await shell.see(button('do.take-back', { vm: 'win11' }));
     await shell.screenshot('use-3-vm');
@@ -48,7 +49,6 @@ describe('the way of the card', () => {
   });
 
   it('takes it back', async () => {
-    setFaults(shell.helperBus.dir, {});
     await shell.click(button('do.take-back', { vm: 'win11' }));
     await shell.see(button('do.hand-off', { vm: 'win11' }));
     await shell.screenshot('use-4-back');
