@@ -14,6 +14,12 @@ export interface HardwareOptions {
   /** MiB; default 2560. */
   readonly memory?: number;
   readonly kernelArgs?: readonly string[];
+  /**
+   * A thread of the host for each of the two processors: for measurements, where work may be done side by side. Not for
+   * tests: QEMU (7.2 and 10.0 were seen to) then loses itself now and then, when one processor writes to a device while
+   * the other changes the map of the memory (iotlb_to_section finds no region).
+   */
+  readonly parallel?: boolean;
 }
 
 /** QEMU's arguments for it, and the kernel's. */
@@ -45,13 +51,11 @@ export const SPARE_PORT = 'spare';
 /** Turns options into arguments; equal options give equal arguments. */
 export function describeHardware(options: HardwareOptions): Hardware {
   const cards = options.cards ?? [{ kind: 'nvidia', sound: true }];
-  // One thread for both processors. With a thread each QEMU (7.2 and 10.0 were seen to) loses itself now and then, when
-  // one of them writes to a device while the other changes the map of the memory: iotlb_to_section finds no region.
   const qemu = [
     '-machine',
     'q35,kernel-irqchip=split',
     '-accel',
-    'tcg,thread=single,tb-size=512',
+    `tcg,thread=${options.parallel === true ? 'multi' : 'single'},tb-size=512`,
     '-cpu',
     CPU,
     '-smp',
