@@ -30,19 +30,22 @@ const node = {
 async function buildHelper() {
   const bundle = join(out, 'helper/helper.cjs');
   const helper = { ...node, format: 'cjs', minify: true };
-  await build({
+  const { metafile } = await build({
     ...helper,
     entryPoints: [join(root, 'polkit/src/main.ts')],
     outfile: bundle,
+    metafile: true,
     banner: { js: "const bundleUrl=require('node:url').pathToFileURL(__filename).href;" },
     define: { ...node.define, 'import.meta.url': 'bundleUrl' },
   });
+  const imports = Object.values(metafile.outputs).flatMap((output) => output.imports);
+  const modules = [...new Set(imports.filter((one) => one.external).map((one) => one.path))];
   const digest = createHash('sha256').update(readFileSync(bundle)).digest('hex');
   await build({
     ...helper,
     entryPoints: [join(root, 'polkit/src/start.ts')],
     outfile: join(out, 'helper/start.cjs'),
-    define: { GPU_HANDOFF_BUNDLE: JSON.stringify(digest) },
+    define: { GPU_HANDOFF_BUNDLE: JSON.stringify(digest), GPU_HANDOFF_MODULES: JSON.stringify(modules) },
   });
 }
 

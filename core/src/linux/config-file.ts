@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import type { AST } from 'toml-eslint-parser';
 import { type Config, type ConfigEntry, type ConfigFault, readConfig } from '../config.js';
 import { reasonOf } from '../errors.js';
@@ -19,7 +19,7 @@ export interface LoadedConfig {
 export async function loadConfig(path = CONFIG_FILE): Promise<LoadedConfig> {
   let text: string;
   try {
-    text = await readFile(path, 'utf8');
+    text = readFileSync(path, 'utf8');
   } catch (fault) {
     const faults = isMissing(fault) ? [] : [{ line: 0, why: reasonOf(fault) }];
     return { config: readConfig([]).config, faults };
