@@ -53,9 +53,16 @@ describe('the menu of an app', () => {
   /** Finds an app in the overview and opens its menu with the right button. */
   async function openMenu(name: string): Promise<void> {
     await shell.key('Super_L');
-    await shell.type(name.toLowerCase());
+    const text = name.toLowerCase();
+    await shell.type(text);
+    await shell.waitFor('the end of the search', async () => {
+      // Results of the first letters are there before; those of the last make the icons anew, which closes menus.
+      const { terms, busy } = (await shell.look(
+        '(({ terms, searchInProgress }) => ({ terms, busy: searchInProgress }))(Main.overview.searchController._searchResults)',
+      )) as { terms: string[]; busy: boolean };
+      return terms.join(' ') === text && !busy;
+    });
     await shell.see({ name, type: 'AppIcon' });
-    // Results that come later make the icons anew.
     await shell.settled();
     await shell.click({ name, type: 'AppIcon' }, 'right');
     await shell.see({ style: 'app-menu' });
