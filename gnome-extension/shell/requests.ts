@@ -9,7 +9,10 @@ export interface Settled {
   readonly ended: readonly Asked[];
 }
 
-/** `seen` has the ids of all operations that were published since the oldest was asked for: only what was seen can have been overtaken. */
+/**
+ * `seen` has the ids of all operations that were published since the oldest request was made: only what was seen can
+ * have been overtaken.
+ */
 export function settled(
   asked: readonly Asked[],
   operation: OperationPublished | null,

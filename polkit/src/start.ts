@@ -5,16 +5,12 @@
  * systemd gives the directory, which only root may enter. V8 itself refuses code of another version, of other flags or
  * of another length than was written; the bundle that it belongs to stands in the file's name. A spoilt byte it does not
  * see (Node 20: it crashes), so the code is kept twice, which is quicker to compare than any sum is to make.
- *
- * A small young generation and no optimizing compiler keep the helper small: it waits most of its life. On the command
- * line these flags would make V8 refuse the compiled code that Node has for its own modules, which costs more than all
- * of ours; so they are set when those modules are there.
  */
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { setFlagsFromString } from 'node:v8';
 import { Script } from 'node:vm';
+import { keepSmall } from './keep-small.js';
 
 /** SHA-256 of the bundle, put in by the build. */
 declare const GPU_HANDOFF_BUNDLE: string;
@@ -23,7 +19,6 @@ declare const GPU_HANDOFF_MODULES: readonly string[];
 
 const BUNDLE = join(__dirname, 'helper.cjs');
 const PREFIX = 'helper-';
-const FLAGS = ['--semi-space-growth-factor=1', '--optimize-for-size', '--no-opt'];
 
 type Start = (
   exports: object,
@@ -60,7 +55,7 @@ function keep(directory: string, name: string, code: Buffer): void {
 
 const requireForBundle = createRequire(BUNDLE);
 for (const module of GPU_HANDOFF_MODULES) requireForBundle(module);
-for (const flag of FLAGS) setFlagsFromString(flag);
+keepSmall();
 
 const directory = process.env.CACHE_DIRECTORY;
 const name = `${PREFIX}${GPU_HANDOFF_BUNDLE.slice(0, 32)}-${process.version}-${process.arch}.v8`;

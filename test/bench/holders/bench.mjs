@@ -28,10 +28,8 @@ const NODES = ['full', 'zero', 'random', 'urandom', 'tty', 'ptmx', 'kmsg'].map((
 const KINDS = ['cold', 'anew', 'ran', 'asleep'];
 const MOST_OF_C = 1.5;
 const LEAST_OF_LSOF = 20;
-/** Passes of which the memory is told, and how Node is kept small: by polkit/data/gpu-handoff-helper, and by start.ts. */
+/** Passes of which the memory is told. */
 const PASSES = 100;
-const OPTIONS = ['--single-threaded-gc'];
-const FLAGS = ['--semi-space-growth-factor=1', '--optimize-for-size', '--no-opt'];
 const quick = process.argv.includes('--quick');
 const ATTEMPTS = quick ? 1 : 4;
 /** Share of the machine that others used. */
@@ -123,12 +121,17 @@ async function startHerd(program, kind, mappings) {
   return herd;
 }
 
+const root = join(here, '../../..');
 await build({
-  entryPoints: [join(here, '../../../core/src/linux/process-pass.ts')],
+  entryPoints: {
+    pass: join(root, 'core/src/linux/process-pass.ts'),
+    small: join(root, 'polkit/src/keep-small.ts'),
+  },
   bundle: true,
   platform: 'node',
   format: 'esm',
-  outfile: join(scratch, 'pass.mjs'),
+  outdir: scratch,
+  outExtension: { '.js': '.mjs' },
   logLevel: 'error',
 });
 const { passOverProcesses } = await import(pathToFileURL(join(scratch, 'pass.mjs')).href);
@@ -142,12 +145,12 @@ console.log(performance.now() - begun);`,
 writeFileSync(
   join(scratch, 'memory.mjs'),
   `import { readFileSync } from 'node:fs';
-import { setFlagsFromString } from 'node:v8';
+import { keepSmall } from './small.mjs';
 import { passOverProcesses } from './pass.mjs';
 const status = () => readFileSync('/proc/self/status', 'utf8');
 const read = (name) => Math.round(Number(new RegExp(name + ':\\\\s+(\\\\d+)').exec(status())[1]) / 1024);
 const question = { numbers: new Set(${JSON.stringify(numbers)}), exporters: new Set(['nv_dmabuf']) };
-for (const flag of ${JSON.stringify(FLAGS)}) setFlagsFromString(flag);
+keepSmall();
 const loaded = read('VmRSS');
 for (let i = 0; i < ${PASSES}; i++)
   await passOverProcesses({ ...question, fresh: i % 2 === 0 });
@@ -170,8 +173,9 @@ async function cold() {
   return Number(text);
 }
 
+/** As the helper runs: with the options of polkit/data/gpu-handoff-helper. */
 function memoryOfPasses() {
-  const { stdout } = spawnSync(process.execPath, [...OPTIONS, join(scratch, 'memory.mjs')]);
+  const { stdout } = spawnSync(process.execPath, ['--single-threaded-gc', join(scratch, 'memory.mjs')]);
   return JSON.parse(stdout.toString());
 }
 

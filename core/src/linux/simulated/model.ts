@@ -5,6 +5,7 @@
  */
 import { join } from 'node:path';
 import type { Address, HostDevice, NodeKind } from '../../facts.js';
+import type { Act } from '../../machine.js';
 import { readText } from '../read.js';
 import { writeText } from './files.js';
 
@@ -130,7 +131,7 @@ export interface Faults {
    */
   loadsAgain?: { module: string; times?: number };
   /** A write to a sysfs file whose path contains `path` never returns, or a whole act of that kind. */
-  hangs?: { path?: string; act?: string };
+  hangs?: { path?: string; act?: Act['do'] };
   /** Texts with which libvirt fails, by `list`, `start`, `shutdown`, `destroy`; `connect`: everything. */
   virsh?: Partial<Record<'connect' | 'list' | 'start' | 'shutdown' | 'destroy', string>>;
   /** These functions stay without a driver when they are probed. */
@@ -140,7 +141,7 @@ export interface Faults {
   /** Every act takes so many milliseconds longer. */
   slow?: number;
   /** Acts of this kind, and on this module where one is named, wait until the fault is taken away. */
-  waits?: { act: string; module?: string };
+  waits?: { act: Act['do']; module?: string };
   /** A pass over the processes is cut short. */
   passIncomplete?: boolean;
   /** So many processes cannot be looked into. */
