@@ -119,8 +119,10 @@ export interface PassResult {
   readonly found: readonly ProcessUse[];
   /** Processes that could not be looked into. */
   readonly unseen: readonly Unseen[];
-  /** False when a time limit ended the pass: never to be read as "nobody". */
+  /** False when not all could be seen: never to be read as "nobody". */
   readonly complete: boolean;
+  /** What could not be seen and why, where `complete` is false; for the log, in English. */
+  readonly gaps?: readonly string[];
 }
 
 export interface HostDevice {

@@ -341,6 +341,23 @@ describe('what is told of a process', () => {
 });
 
 describe('the pass', () => {
+  it.skipIf(!root)(
+    'sees all there is while a node of unknown name is opened and closed (needs root for mknod)',
+    async (context) => {
+      const directory = nodeDirectory();
+      if (directory === null) return context.skip('no file system here allows device nodes');
+      const node = join(directory, 'card');
+      spawnSync('mknod', [node, 'c', '1', '7']);
+      const opens =
+        'import os,sys\nprint("ready", flush=True)\nwhile True: os.close(os.open(sys.argv[1], os.O_RDONLY))';
+      await start('python3', ['-c', opens, node]);
+      const gaps: (readonly string[])[] = [];
+      for (let i = 0; i < 50; i++) gaps.push((await ask([FULL], { fresh: true })).gaps);
+      rmSync(directory, { recursive: true });
+      expect(gaps.flat()).toEqual([]);
+    },
+  );
+
   it('is not disturbed by processes that come and go', async () => {
     const child = await shell('exec 9</dev/full');
     await start('/bin/sh', ['-c', 'echo ready; while :; do /bin/true; done']);
@@ -426,7 +443,11 @@ threading.Thread(target=other).start()`,
   it('takes a /proc without process 1 for one that hides processes', async () => {
     const proc = mkdtempSync(join(scratch, 'empty-'));
     mkdirSync(join(proc, '7'));
-    expect(await ask([FULL], { proc })).toMatchObject({ found: [], complete: false });
+    expect(await ask([FULL], { proc })).toMatchObject({
+      found: [],
+      complete: false,
+      gaps: ['/proc does not list all processes (hidepid)'],
+    });
   });
 });
 
@@ -594,6 +615,27 @@ describe('dma-bufs', () => {
       [['dmabuf', [5]]],
       [['dmabuf', [8]]],
     ]);
+  });
+
+  it('takes a number that was closed and is in use again for no gap', async () => {
+    const proc = mkdtempSync(join(scratch, 'proc-'));
+    const base = addProcess(proc, 1, '');
+    // Closed when its fdinfo was to be read, open again afterwards.
+    symlinkSync('/dev/card', join(base, 'fd', '5'));
+    expect(await look(proc)).toMatchObject({ found: [], complete: true, gaps: [] });
+  });
+
+  it('takes a node that was closed and whose number is in use again for no gap', async () => {
+    const proc = mkdtempSync(join(scratch, 'proc-'));
+    const base = addProcess(proc, 1, '');
+    symlinkSync(join(scratch, 'not there'), join(base, 'fd', '5'));
+    const patience = { deadline: performance.now() + 5000, hangMs: 1000 };
+    const judge = new DescriptorJudge(
+      { proc, numbers: new Set([FULL]), exporters: new Set(), holds: new Holds(), patience },
+      new Map(),
+    );
+    judge.line(`c 6 4242 ${base}/fd/5`);
+    expect(await judge.finish()).toEqual(new Set());
   });
 
   it('finds one that is only mapped, by the exporter that another process’s descriptor names', async () => {

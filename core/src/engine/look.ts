@@ -11,7 +11,10 @@ import { type Sentence, sentence } from '../words.js';
 /** A pass over the processes. One that fails saw nothing, which is not to say that nobody is there. */
 async function passOver(machine: Machine, question: PassQuestion): Promise<PassResult> {
   try {
-    return await machine.eyes.processes(question);
+    const pass = await machine.eyes.processes(question);
+    for (const gap of pass.gaps ?? [])
+      machine.log.line('warning', `The look at the processes was cut short: ${gap}`);
+    return pass;
   } catch (fault) {
     machine.log.line('warning', `The processes could not be looked at: ${reasonOf(fault)}`);
     return { processes: 0, found: [], unseen: [], complete: false };

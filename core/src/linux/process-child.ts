@@ -132,8 +132,8 @@ export function argumentShares(paths: readonly string[]): string[][] {
 export interface Unread {
   /** Reading these did not come back in time. */
   readonly stuck: readonly string[];
-  /** False when files were left that are neither read, gone, refused nor known to be stuck. */
-  readonly all: boolean;
+  /** Why files were left that are neither read, gone, refused nor known to be stuck; null when none was. */
+  readonly why: string | null;
 }
 
 /** One run of a program that reads files in the order given. */
@@ -163,17 +163,21 @@ export async function readThroughChild(
   for (const share of argumentShares(paths)) {
     let rest = share;
     while (rest.length > 0) {
-      if (now() >= patience.deadline) return { stuck, all: false };
+      if (now() >= patience.deadline) return { stuck, why: 'the time was over' };
       const reading = start(rest, flush);
       const end = await runChild(reading.program, reading.args, patience, (piece) => reading.feed(piece));
       if (end.finished && reading.whole()) break;
       // No such program, one that does not do what is asked, or one that is just slow.
-      if (end.finished || end.hungWith.length === 0) return { stuck, all: false };
+      if (end.finished || end.hungWith.length === 0)
+        return {
+          stuck,
+          why: `${reading.program} ${end.finished ? 'ended early' : 'failed or was too slow'}`,
+        };
       rest = rest.slice(rest.indexOf(reading.latest()) + 1);
       // It hangs in reading a file that it has open, or in opening the one after the latest.
       let at = rest.findIndex((path) => end.hungWith.includes(path));
       if (at < 0 && flush) {
-        if (reading.latest() === '') return { stuck, all: false };
+        if (reading.latest() === '') return { stuck, why: `${reading.program} hung before its first file` };
         at = 0;
       }
       flush = true;
@@ -183,7 +187,7 @@ export async function readThroughChild(
       rest.splice(at, 1);
     }
   }
-  return { stuck, all: true };
+  return { stuck, why: null };
 }
 
 /** Takes the pieces of one file's text as they come; `last` closes the file (or one NUL-ended part of it). */
@@ -193,16 +197,19 @@ export type TakePiece = (path: string, piece: Buffer, last: boolean) => void;
  * Reads small files of /proc in a child: `grep -z ''` gives the name of a file, NUL, its text up to the next
  * NUL, NUL, and so on. A NUL can stand neither in a path nor in a text of /proc but cmdline, whose arguments
  * it ends. Files after one that does not come back are not read.
+ * @returns whether all were read, but for those that are gone or refused
  */
 export async function readTexts(
   paths: readonly string[],
   patience: Patience,
   take: TakePiece,
-): Promise<void> {
+): Promise<boolean> {
+  let all = true;
   for (const share of argumentShares(paths)) {
     let name = '';
     let inText = false;
-    await runChild('grep', ['-aHszZ', '--line-buffered', '--', '', ...share], patience, (piece) => {
+    const args = ['-aHszZ', '--line-buffered', '--', '', ...share];
+    const { finished } = await runChild('grep', args, patience, (piece) => {
       for (let from = 0; from < piece.length; ) {
         const nul = piece.indexOf(0, from);
         const to = nul < 0 ? piece.length : nul;
@@ -215,7 +222,9 @@ export async function readTexts(
         from = to + 1;
       }
     });
+    if (!finished) all = false;
   }
+  return all;
 }
 
 /** What stat() says of one file, links followed. */
@@ -244,15 +253,22 @@ function isCharacter(mode: number): boolean {
   return (mode & S_IFMT) === S_IFCHR;
 }
 
-/**
- * stat() of many paths in a child: they may lie on a file system that does not answer.
- * @returns facts by path, for those that answered; `denied` when one was refused
- */
-export async function statThroughChild(
-  paths: readonly string[],
-  patience: Patience,
-): Promise<{ readonly facts: ReadonlyMap<string, NodeFacts>; readonly denied: boolean }> {
+/** What stat said of many paths. Those in neither did not answer, or were refused. */
+export interface StatAnswers {
+  readonly facts: ReadonlyMap<string, NodeFacts>;
+  /** There was nothing when its turn came. */
+  readonly gone: ReadonlySet<string>;
+  /** One was refused. */
+  readonly denied: boolean;
+}
+
+/** stat's complaint of a path that has no newline in it. */
+const NOTHING_THERE = /^stat: [^']*'(.*)': (?:No such file or directory|No such process)$/gm;
+
+/** stat() of many paths in a child: they may lie on a file system that does not answer. */
+export async function statThroughChild(paths: readonly string[], patience: Patience): Promise<StatAnswers> {
   const facts = new Map<string, NodeFacts>();
+  const gone = new Set<string>();
   let denied = false;
   for (const share of argumentShares(paths)) {
     let text = '';
@@ -270,7 +286,8 @@ export async function statThroughChild(
         inode: Number(inode),
       });
     }
+    for (const [, path] of errors.matchAll(NOTHING_THERE)) if (path !== undefined) gone.add(path);
     if (/: (?:Permission denied|Operation not permitted)$/m.test(errors)) denied = true;
   }
-  return { facts, denied };
+  return { facts, gone, denied };
 }

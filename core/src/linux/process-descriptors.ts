@@ -40,11 +40,23 @@ function fdinfoPath(path: string): string {
   return `${path.slice(0, slash)}/fdinfo/${path.slice(slash + 4)}`;
 }
 
-function fdinfos(paths: readonly string[], search: Search): Promise<ReadonlyMap<string, string>> {
-  const texts = new Map<string, string>();
-  return readTexts(paths.map(fdinfoPath), search.patience, (path, piece) => {
-    texts.set(path, (texts.get(path) ?? '') + piece.toString('utf8'));
-  }).then(() => texts);
+/** The fdinfo of many descriptors. */
+class Fdinfos {
+  readonly #texts = new Map<string, string>();
+  #all = false;
+
+  static async read(paths: readonly string[], search: Search): Promise<Fdinfos> {
+    const infos = new Fdinfos();
+    infos.#all = await readTexts(paths.map(fdinfoPath), search.patience, (path, piece) => {
+      infos.#texts.set(path, (infos.#texts.get(path) ?? '') + piece.toString('utf8'));
+    });
+    return infos;
+  }
+
+  /** `closed`: there was no such descriptor when its turn came; null: it did not answer. */
+  of(path: string): string | 'closed' | null {
+    return this.#texts.get(fdinfoPath(path)) ?? (this.#all ? 'closed' : null);
+  }
 }
 
 /**
@@ -202,50 +214,61 @@ export class DescriptorJudge {
     for (let attempt = 1; this.#unjudged.size > 0; attempt++) {
       const waiting = [...this.#unjudged];
       this.#unjudged.clear();
-      for (const [key, one] of await this.#judgeWaiting(waiting)) {
-        // Closed meanwhile is no hold, but others may have it open.
-        const open = one.paths.slice(1).filter((path) => exists(path));
-        if (open.length > 0 && attempt < ATTEMPTS) this.#unjudged.set(key, { ...one, paths: open });
-        else for (const path of one.paths) if (exists(path)) unknown.add(pidOf(this.#search.proc, path));
+      for (const [key, one, left] of await this.#judgeWaiting(waiting)) {
+        const open = left.filter((path) => exists(path));
+        if (open.length === 0) continue;
+        if (attempt < ATTEMPTS) this.#unjudged.set(key, { ...one, paths: open });
+        else for (const path of open) unknown.add(pidOf(this.#search.proc, path));
       }
     }
     await this.#judgeSuspects();
     return unknown;
   }
 
-  /** Asks one descriptor of each inode. Gives those of which it told nothing. */
-  async #judgeWaiting(waiting: readonly [string, Unjudged][]): Promise<[string, Unjudged][]> {
+  /**
+   * Asks one descriptor of each inode. Gives those of which it told nothing, with the descriptors that may still
+   * be of it: one that was closed meanwhile is no hold, even where its number is in use again.
+   */
+  async #judgeWaiting(waiting: readonly [string, Unjudged][]): Promise<[string, Unjudged, string[]][]> {
     const first = (kind: Unjudged['kind']): string[] =>
       waiting.flatMap(([, one]) => (one.kind === kind ? one.paths.slice(0, 1) : []));
-    const [{ facts }, texts] = await Promise.all([
+    const [{ facts, gone }, infos] = await Promise.all([
       statThroughChild(first('node'), this.#search.patience),
-      fdinfos(first('buffer'), this.#search),
+      Fdinfos.read(first('buffer'), this.#search),
     ]);
-    return waiting.filter(([key, { kind, device, inode, paths }]) => {
-      const [path = ''] = paths;
+    return waiting.flatMap(([key, one]): [string, Unjudged, string[]][] => {
+      const { kind, device, inode, paths } = one;
+      const [path = '', ...others] = paths;
+      let silent: boolean;
       if (kind === 'buffer') {
-        const exporter = fdinfoField(texts.get(fdinfoPath(path)) ?? '', 'exp_name');
-        if (exporter === null) return true;
-        this.#settleBuffer(key, inode, exporter, paths);
-        return false;
+        const info = infos.of(path);
+        const exporter = fdinfoField(info ?? '', 'exp_name');
+        if (exporter !== null) {
+          this.#settleBuffer(key, inode, exporter, paths);
+          return [];
+        }
+        silent = info === null;
+      } else {
+        const fact = facts.get(path);
+        const isSame = fact?.device === deviceNumber(Number(device)) && fact.inode === Number(inode);
+        if (isSame && fact.character) {
+          this.#settle(key, fact.number, paths);
+          return [];
+        }
+        silent = fact === undefined && !gone.has(path);
       }
-      const fact = facts.get(path);
-      const isSame = fact?.device === deviceNumber(Number(device)) && fact.inode === Number(inode);
-      if (!isSame || !fact.character) return true;
-      this.#settle(key, fact.number, paths);
-      return false;
+      return [[key, one, silent ? [...others, path] : others]];
     });
   }
 
   async #judgeSuspects(): Promise<void> {
     const suspects = this.#suspects.splice(0);
     if (suspects.length === 0) return;
-    const texts = await fdinfos(
+    const infos = await Fdinfos.read(
       suspects.map(({ path }) => path),
       this.#search,
     );
-    for (const { path, number } of suspects)
-      if (!onlyNames(texts.get(fdinfoPath(path)) ?? '')) this.#hold(path, number);
+    for (const { path, number } of suspects) if (!onlyNames(infos.of(path) ?? '')) this.#hold(path, number);
   }
 }
 
@@ -386,15 +409,16 @@ async function lookCarefully(
     named.push(...namedFiles(target, gaps));
     await breathe();
   }
-  const texts = await fdinfos(
+  const infos = await Fdinfos.read(
     named.map(({ path }) => path),
     search,
   );
   const local: Named[] = [];
   const foreign: Named[] = [];
   for (const one of named) {
-    const fdinfo = texts.get(fdinfoPath(one.path));
-    if (fdinfo === undefined) {
+    const fdinfo = infos.of(one.path);
+    if (fdinfo === 'closed') continue;
+    if (fdinfo === null) {
       if (exists(one.path)) gaps.stuck.add(one.target.pid);
       continue;
     }
@@ -408,14 +432,14 @@ async function lookCarefully(
   }
   for (const some of [local, foreign]) {
     if (some.length === 0) continue;
-    const { facts } = await statThroughChild(
+    const { facts, gone } = await statThroughChild(
       some.map(({ path }) => path),
       search.patience,
     );
     for (const { path, target } of some) {
       const fact = facts.get(path);
       if (fact?.character === true) judge.open(path, fact.number);
-      else if (fact === undefined && exists(path)) gaps.stuck.add(target.pid);
+      else if (fact === undefined && !gone.has(path) && exists(path)) gaps.stuck.add(target.pid);
     }
   }
 }
@@ -463,13 +487,13 @@ export class DescriptorLook {
   }
 
   /** Ends when all that was begun has been looked at. */
-  async finish(): Promise<DescriptorGaps & { readonly complete: boolean }> {
+  async finish(): Promise<DescriptorGaps> {
     await Promise.all(this.#running);
     const gaps = this.#gaps;
     const careful = new Set(this.#careful);
     for (const target of this.#quick) if (this.#troubled.has(target.pid)) careful.add(target);
     for (const pid of await this.#judge.finish()) gaps.stuck.add(pid);
     if (careful.size > 0) await lookCarefully(careful, this.#search, this.#judge, gaps);
-    return { ...gaps, complete: gaps.stuck.size === 0 };
+    return gaps;
   }
 }

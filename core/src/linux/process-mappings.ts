@@ -163,7 +163,8 @@ export interface Gathered {
   readonly stuck: ReadonlySet<number>;
   /** Targets whose first thread has ended; others of its threads may live. */
   readonly ended: readonly Target[];
-  readonly complete: boolean;
+  /** What else was not read, and why. */
+  readonly gaps: readonly string[];
 }
 
 /** Judges mapped inodes of one pass and remembers what each is. */
@@ -352,7 +353,7 @@ export async function gatherMappings(targets: readonly Target[], search: Search)
     else asked.push(target);
   }
   const lanes = asked.length < 320 || availableParallelism() < 2 ? 1 : 2;
-  let complete = true;
+  const gaps: string[] = [];
   const readLane = async (lane: number): Promise<void> => {
     const paths = asked.filter((_, i) => i % lanes === lane).map((target) => `${target.base}/maps`);
     const unread = await readThroughChild(paths, search.patience, (some, flush) =>
@@ -362,7 +363,7 @@ export async function gatherMappings(targets: readonly Target[], search: Search)
       stuck.add(pid);
       lockedMemory.add(search.proc, pid);
     }
-    if (!unread.all) complete = false;
+    if (unread.why !== null) gaps.push(`maps: ${unread.why}`);
   };
   await Promise.all(Array.from({ length: lanes }, (_, lane) => readLane(lane)));
 
@@ -376,5 +377,5 @@ export async function gatherMappings(targets: readonly Target[], search: Search)
     if (stat.state === 'Z') ended.push(target);
     else if (gatherer.closed.has(target.base) && stat.state !== 'X') denied.add(target.pid);
   }
-  return { mapped: gatherer.mapped, denied, stuck, ended, complete: complete && stuck.size === 0 };
+  return { mapped: gatherer.mapped, denied, stuck, ended, gaps };
 }

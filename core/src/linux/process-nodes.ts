@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync } from 'node:fs';
+import { type Dirent, lstatSync, readdirSync } from 'node:fs';
 import { deviceNumber } from './process-child.js';
 
 /*
@@ -9,8 +9,18 @@ import { deviceNumber } from './process-child.js';
 /** /dev/snd/by-path, /dev/bus/usb/001: nothing of interest lies deeper. */
 const DEPTH = 4;
 
+/** Nothing where the directory is not there any more: udev makes and removes them. */
+function entriesOf(directory: string): Dirent[] {
+  try {
+    return readdirSync(directory, { withFileTypes: true });
+  } catch {
+    // What is not known is asked for.
+    return [];
+  }
+}
+
 function addNodes(directory: string, device: number, depth: number, nodes: Map<string, string>): void {
-  for (const entry of readdirSync(directory, { withFileTypes: true })) {
+  for (const entry of entriesOf(directory)) {
     const path = `${directory}/${entry.name}`;
     const isDirectory = entry.isDirectory() && depth < DEPTH;
     if (!isDirectory && !entry.isCharacterDevice()) continue;
@@ -26,10 +36,7 @@ function addNodes(directory: string, device: number, depth: number, nodes: Map<s
 /** Device numbers, `major:minor`, by `st_dev inode`. Empty where /dev cannot be read. */
 export function knownNodes(): ReadonlyMap<string, string> {
   const nodes = new Map<string, string>();
-  try {
-    addNodes('/dev', lstatSync('/dev').dev, 1, nodes);
-  } catch {
-    // What is not known is asked for.
-  }
+  const dev = lstatSync('/dev', { throwIfNoEntry: false });
+  if (dev !== undefined) addNodes('/dev', dev.dev, 1, nodes);
   return nodes;
 }

@@ -57,6 +57,7 @@ export interface SeenPass extends PassResult {
   readonly unseen: readonly UnseenProcess[];
   /** False when the time ran out or a look failed: then nobody found does not mean that nobody holds it. */
   readonly complete: boolean;
+  readonly gaps: readonly string[];
 }
 
 const TIME_LIMIT_MS = 10_000;
@@ -134,7 +135,7 @@ class Pass {
   readonly #found = new Map<number, SeenProcess>();
   readonly #unseen = new Map<number, 'denied' | 'stuck'>();
   #processes = 0;
-  #complete = true;
+  readonly #gaps: string[] = [];
 
   constructor(search: Search, memory: PassMemory, fresh: boolean) {
     this.#search = search;
@@ -149,7 +150,7 @@ class Pass {
     const all = this.#newcomers();
     const everybody = new Set(all.map((target) => target.pid));
     // Every pid namespace has a process 1. Where it is not listed, /proc hides processes (hidepid).
-    if (!everybody.has(FIRST_PID)) this.#complete = false;
+    if (!everybody.has(FIRST_PID)) this.#gaps.push('/proc does not list all processes (hidepid)');
     const began = ticksNow();
     this.#memory.begin(this.#fresh);
     const recall = (share: readonly Target[]) => this.#memory.recall(share, this.#search);
@@ -172,9 +173,16 @@ class Pass {
     }
     const left = [...targets.map((target) => target.pid), ...(await describing)];
     // Still changing at the last look, or no time left to look again.
-    if (left.length > 0) this.#complete = false;
+    if (left.length > 0) this.#gaps.push(`still changing at the last look: ${this.#names(left)}`);
     this.#memory.keep(everybody, this.#search, new Set([...unsettled, ...left, ...this.#unseen.keys()]));
     return this.#result();
+  }
+
+  /** Processes as the log names them. */
+  #names(pids: Iterable<number>): string {
+    const name = (pid: number): string =>
+      `${pid} (${readStat(`${this.#search.proc}/${pid}`)?.comm ?? 'gone'})`;
+    return [...pids].map(name).join(', ');
   }
 
   #whole(pids: Iterable<number>): Target[] {
@@ -223,7 +231,10 @@ class Pass {
     this.#mappings.noteBuffers();
     for (const pid of [...seen.denied, ...gathered.denied]) this.#unseen.set(pid, 'denied');
     for (const pid of [...seen.stuck, ...gathered.stuck]) this.#unseen.set(pid, 'stuck');
-    if (!seen.complete || !gathered.complete) this.#complete = false;
+    if (seen.stuck.size > 0) this.#gaps.push(`descriptors that did not answer: ${this.#names(seen.stuck)}`);
+    if (gathered.stuck.size > 0)
+      this.#gaps.push(`memory maps that did not answer: ${this.#names(gathered.stuck)}`);
+    this.#gaps.push(...gathered.gaps);
     return gathered.ended.flatMap((target) => livingThreads(target));
   }
 
@@ -278,12 +289,14 @@ class Pass {
       if (stat.kernelThread) this.#processes--;
       else unseen.push({ pid, uid, comm: stat.comm, reason });
     }
+    if (now() >= this.#search.patience.deadline) this.#gaps.push('the time was over');
     const byPid = (a: { readonly pid: number }, b: { readonly pid: number }): number => a.pid - b.pid;
     return {
       processes: this.#processes,
       found: [...this.#found.values()].sort(byPid),
       unseen: unseen.sort(byPid),
-      complete: this.#complete && now() < this.#search.patience.deadline,
+      complete: this.#gaps.length === 0,
+      gaps: this.#gaps,
     };
   }
 }
