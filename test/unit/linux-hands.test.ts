@@ -215,8 +215,19 @@ describe('modules', () => {
     });
   });
 
+  test('one who opens the card for a moment does not keep the module loaded', async () => {
+    let asked = 0;
+    const run: Run = async () => {
+      asked += 1;
+      const inUse = { status: 1, stdout: '', stderr: 'rmmod: ERROR: Module nvidia is in use\n' };
+      return asked < 3 ? inUse : { status: 0, stdout: '', stderr: '' };
+    };
+    await realHands(workstation().root, run).perform({ do: 'unload-module', module: 'nvidia' }, 5000);
+    expect(asked).toBe(3);
+  });
+
   test('another failure says what rmmod said', async () => {
-    const { run } = played({
+    const { run, asked } = played({
       rmmod: { stderr: "rmmod: ERROR: could not remove 'nvidia': Operation not permitted" },
     });
     const act: Act = { do: 'unload-module', module: 'nvidia' };
@@ -224,6 +235,7 @@ describe('modules', () => {
       fault: 'failed',
       message: "rmmod nvidia failed: could not remove 'nvidia': Operation not permitted",
     });
+    expect(asked).toHaveLength(1);
   });
 
   test('what is not loaded is loaded by one call, in order', async () => {

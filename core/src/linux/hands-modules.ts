@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ActError } from '../machine.js';
 import { say, sentence } from '../words.js';
 import { complaintOf } from './child.js';
@@ -30,16 +31,28 @@ export function unblockModules(tools: Tools): void {
   for (const file of [path, `${path}${FRESH}`]) rmSync(file, { force: true });
 }
 
-/** Unloads one module, without waiting for its users: kmod's rmmod asks the kernel with O_NONBLOCK. */
+/** Programs that watch a card open it for moments, again and again: one of those is no reason to give up. */
+const UNLOADS = 5;
+const BETWEEN_UNLOADS_MS = 40;
+const IN_USE = /in use|temporarily unavailable|resource busy/i;
+
+/**
+ * Unloads one module, without waiting for its users: kmod's rmmod asks the kernel with O_NONBLOCK, which refuses
+ * and changes nothing while there is one.
+ */
 export async function unloadModule(tools: Tools, module: string): Promise<void> {
   checkName(module);
   const directory = loadedPath(tools, module);
-  if (!existsSync(directory)) return;
-  const result = await tools.run({ program: 'rmmod', args: ['--', module], limitMs: tools.left() });
-  if (result.status === 0) return;
-  const said = complaintOf(result);
-  if (/in use|temporarily unavailable|resource busy/i.test(said))
-    throw new ActError('busy', say(sentence('fail.module-busy', { module })));
+  let said = '';
+  for (let unload = 1; unload <= UNLOADS; unload++) {
+    if (!existsSync(directory)) return;
+    const result = await tools.run({ program: 'rmmod', args: ['--', module], limitMs: tools.left() });
+    if (result.status === 0) return;
+    said = complaintOf(result);
+    if (!IN_USE.test(said)) break;
+    if (unload < UNLOADS) await sleep(BETWEEN_UNLOADS_MS);
+  }
+  if (IN_USE.test(said)) throw new ActError('busy', say(sentence('fail.module-busy', { module })));
   if (/not currently loaded/.test(said) || !existsSync(directory)) return;
   throw new ActError('failed', say(sentence('fail.command', { command: `rmmod ${module}`, why: said })));
 }
