@@ -44,7 +44,7 @@ export const WORDS = {
     'The VM “{vm}” has {other}, and loading NVIDIA’s driver for {card} beside it could crash the machine when that VM ends: shut that VM down first.',
   'refuse.held': '{card} is held by {holders}: close what holds it, or run “gpu-handoff end-holders”.',
   'refuse.held-kernel':
-    'Something in the kernel holds {card} ({modules}) and no process could be found for it: stop what uses it, or see “gpu-handoff holders”.',
+    '{card} is in use ({modules}), but no process could be found that has it open: either something in the kernel holds it, or a program opens it for moments only. Stop what uses it, or see “gpu-handoff holders”.',
   'refuse.could-not-look':
     'What holds {card} could not be seen completely, so it was left alone: {why} Try again, or see “gpu-handoff holders”.',
   'refuse.not-in-vm': '{card} is at the host already; there is nothing to take back.',
@@ -77,6 +77,8 @@ export const WORDS = {
   'fail.step': 'The step “{step}” failed: {why}',
   'fail.time-limit': 'it took longer than {seconds} s',
   'fail.module-busy': 'the module {module} is in use',
+  'fail.in-passing':
+    '{card} was in use when the module {module} was to be unloaded, but nobody could be found who has it open: a program may open it for moments only. Try again, or see “gpu-handoff holders”.',
   'fail.command': '{command} failed: {why}',
   'fail.write': 'writing {path} failed: {why}',
   'fail.cancelled': 'It was cancelled; everything is as it was.',

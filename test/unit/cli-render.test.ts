@@ -133,7 +133,7 @@ describe('status', () => {
   test('uses that no process explains are said', () => {
     const kernel = { ...FREE, verdict: 'held' as const, kernel: ['nvidia'] };
     expect(renderStatus(paper(null), status([showCard(GEFORCE, kernel)]))).toContain(
-      'Something in the kernel holds it (nvidia)',
+      'It is in use (nvidia), but no process was found',
     );
   });
 

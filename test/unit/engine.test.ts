@@ -216,7 +216,7 @@ describe('refused before anything was touched', () => {
           kernel.extraRefs = { nvidia: 2 };
         });
       },
-      /^failed Held: Something in the kernel holds .* \(nvidia: 2\)/,
+      /^failed Held: .* is in use \(nvidia: 2\), but no process could be found/,
     ],
     [
       'some processes could not be looked into',
@@ -341,7 +341,7 @@ describe('something fails on the way', () => {
       setFaults(one.dir, { busy: { module, times: 1 } });
       const operation = await handOff(one);
       expect(endOf(operation)).toBe(
-        `failed Held: The step “Unload ${module}” failed: the module ${module} is in use`,
+        `failed Held: GeForce RTX 4070 Max-Q / Mobile was in use when the module ${module} was to be unloaded, but nobody could be found who has it open: a program may open it for moments only. Try again, or see “gpu-handoff holders”.`,
       );
       expect(stepsOf(operation)).toContain(`unload:${module} failed`);
       expect(stateOf(one)).toBe('host');
@@ -523,7 +523,7 @@ describe('something fails on the way', () => {
     );
     const operation = await handOff(one);
     expect(endOf(operation)).toMatch(
-      /nvidia_uvm is in use.*could not be brought back completely.*exec format error/,
+      /module nvidia_uvm was to be unloaded.*could not be brought back completely.*exec format error/,
     );
     expect(endOf(operation)).not.toMatch(/everything is as it was/);
     expectHonest(one);

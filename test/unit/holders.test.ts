@@ -308,7 +308,7 @@ describe('the verdict', () => {
     expect(what.verdict).toBe('held');
     expect(what.kernel).toEqual([{ module: 'nvidia', count: 2 }]);
     expect(refusal(what)).toBe(
-      'Something in the kernel holds RTX 4070 (nvidia: 2) and no process could be found for it: stop what uses it, or see “gpu-handoff holders”.',
+      'RTX 4070 is in use (nvidia: 2), but no process could be found that has it open: either something in the kernel holds it, or a program opens it for moments only. Stop what uses it, or see “gpu-handoff holders”.',
     );
   });
 

@@ -43,7 +43,7 @@ function kernelLine(card: ShownCardDocument): string | null {
   const { holders } = card;
   if (holders === null || holders.kernel.length === 0 || card.state !== 'host') return null;
   const modules = holders.kernel.join(', ');
-  return `Something in the kernel holds it (${modules}), and no process was found for it.`;
+  return `It is in use (${modules}), but no process was found that has it open.`;
 }
 
 function cardBlock(paper: Paper, card: ShownCardDocument): string {

@@ -169,13 +169,15 @@ async function explain(
     const why = failed.sentence.values.why ?? failed.message;
     if (failed.failure === 'Failed') return failure('Failed', 'fail.guest-start', { vm, why });
   }
-  if (failed.failure !== 'Held' || last.indexOf('unload') !== 0) return failed;
+  if (failed.failure !== 'Held' || last.indexOf('unload:') !== 0) return failed;
   const cards = workshop
     .lookAtHardware()
     .filter((card) => plan.memory.cards.some((one) => one.id === card.id));
   const report = await lookForHolders(workshop.machine, cards, workshop.facts, [], true);
   const refused = refusalByHolders(cards, withoutExcuse(report));
-  return refused === null ? failed : new HandoffError('Held', refused.sentence);
+  if (refused !== null) return new HandoffError('Held', refused.sentence);
+  const card = cards.map(({ name }) => name).join(', ');
+  return failure('Held', 'fail.in-passing', { card, module: last.slice(last.indexOf(':') + 1) });
 }
 
 /**
