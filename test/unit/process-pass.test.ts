@@ -492,6 +492,27 @@ describe('a look that does not come back', () => {
     });
   });
 
+  it('sees all when reading maps breaks off, as it does where a process has just ended', async () => {
+    const child = await python(mapping('/dev/zero'));
+    const real = spawnSync('/bin/sh', ['-c', 'command -v awk']).stdout.toString().trim();
+    const once = join(mkdtempSync(join(scratch, 'once-')), 'done');
+    const script = `[ -e '${once}' ] && exec ${real} "$@"
+: >'${once}'; echo 'awk: read error (No such process)' >&2; exit 2`;
+    await instead('awk', script, async () => {
+      const result = await ask([ZERO], { fresh: true });
+      expect(result.gaps).toEqual([]);
+      expect(of(result, child)?.uses).toHaveLength(1);
+    });
+  });
+
+  it('says so when reading maps breaks off at every try', async () => {
+    await instead('awk', 'echo "awk: read error" >&2; exit 2', async () => {
+      const result = await ask([ZERO], { fresh: true });
+      expect(result.complete).toBe(false);
+      expect(new Set(result.gaps)).toEqual(new Set(['maps: awk breaks off: awk: read error']));
+    });
+  });
+
   it('names the process whose maps do not come back, and sees the others', async () => {
     const locked = await shell(':');
     const child = await python(mapping('/dev/zero'));

@@ -148,6 +148,12 @@ export interface Reading {
 }
 
 /**
+ * How often a reading that broke off is taken up again. A process that ends between the opening of one of its files
+ * and the reading makes a read error of it (ESRCH, fs/proc/task_mmu.c), at which mawk gives up altogether.
+ */
+const RESUMPTIONS = 5;
+
+/**
  * Reads files in children; a file that does not come back is skipped and the reading is started again after
  * it.
  *
@@ -160,6 +166,7 @@ export async function readThroughChild(
 ): Promise<Unread> {
   const stuck: string[] = [];
   let flush = false;
+  let resumptions = 0;
   for (const share of argumentShares(paths)) {
     let rest = share;
     while (rest.length > 0) {
@@ -167,13 +174,12 @@ export async function readThroughChild(
       const reading = start(rest, flush);
       const end = await runChild(reading.program, reading.args, patience, (piece) => reading.feed(piece));
       if (end.finished && reading.whole()) break;
-      // No such program, one that does not do what is asked, or one that is just slow.
-      if (end.finished || end.hungWith.length === 0)
-        return {
-          stuck,
-          why: `${reading.program} ${end.finished ? 'ended early' : 'failed or was too slow'}`,
-        };
       rest = rest.slice(rest.indexOf(reading.latest()) + 1);
+      if (end.finished) {
+        if (++resumptions <= RESUMPTIONS) continue;
+        return { stuck, why: `${reading.program} breaks off: ${end.errors.trim().slice(0, 200)}` };
+      }
+      if (end.hungWith.length === 0) return { stuck, why: `${reading.program} is not there, or too slow` };
       // It hangs in reading a file that it has open, or in opening the one after the latest.
       let at = rest.findIndex((path) => end.hungWith.includes(path));
       if (at < 0 && flush) {
