@@ -97,7 +97,10 @@ export async function publishedState(machine: Machine): Promise<string> {
 
 /** The helper's log of this boot. */
 export async function helperLog(machine: Machine): Promise<string> {
-  return (await machine.run('journalctl -u gpu-handoff -t gpu-handoff -o cat --no-pager')).stdout;
+  // It writes what it says seconds later, several lines at once.
+  const command =
+    'sleep 6; journalctl -u gpu-handoff -t gpu-handoff -o short-precise --no-hostname --no-pager';
+  return (await machine.run(command)).stdout;
 }
 
 /** A program of a user that holds the card, in a scope of its own as a desktop starts its apps. */
