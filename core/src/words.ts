@@ -75,6 +75,8 @@ export const WORDS = {
 
   // What went wrong while doing
   'fail.step': 'The step “{step}” failed: {why}',
+  'fail.services':
+    'It could not be learnt from systemd which of the services {units} run ({why}), so nothing was touched: try again.',
   'fail.time-limit': 'it took longer than {seconds} s',
   'fail.module-busy': 'the module {module} is in use',
   'fail.in-passing':

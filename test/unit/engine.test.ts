@@ -249,6 +249,11 @@ describe('refused before anything was touched', () => {
       (dir) => setFaults(dir, { virsh: { connect: 'failed to connect to the hypervisor' } }),
       /^failed LibvirtAbsent: libvirt did not answer \(failed to connect to the hypervisor\)/,
     ],
+    [
+      'systemd does not answer',
+      (dir) => setFaults(dir, { systemd: 'it took longer than 10 s' }),
+      /^failed Failed: It could not be learnt from systemd which of the services nvidia-powerd.* run \(it took longer than 10 s\), so nothing was touched/,
+    ],
   ])('%s', async (_what, arrange, end) => {
     const one = await house();
     arrange(one.dir);

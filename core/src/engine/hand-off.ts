@@ -1,9 +1,10 @@
 /** Host → VM: look, plan, do, and bring everything back when a step fails. */
 import { type Card, cardsOf, leavesByUnloading } from '../detect.js';
-import { failure, HandoffError } from '../errors.js';
+import { failure, HandoffError, reasonOf } from '../errors.js';
 import type { VirtualMachine } from '../facts.js';
 import { type HolderReport, NOBODY, withoutExcuse } from '../holders.js';
 import { isUuid } from '../journal.js';
+import { ActError } from '../machine.js';
 import {
   type HandOffPlan,
   isAway,
@@ -59,8 +60,14 @@ export async function intend(workshop: Workshop, vm: VirtualMachine, startsVm: b
 /** The units that a hand-off of these cards stops, of those that are active now. */
 async function activeServices(workshop: Workshop, leaving: readonly Card[]): Promise<string[]> {
   if (!leaving.some(leavesByUnloading)) return [];
-  const units = await workshop.machine.eyes.services(workshop.config.services);
-  return units.filter((unit) => unit.active).map((unit) => unit.unit);
+  const { services } = workshop.config;
+  try {
+    const units = await workshop.machine.eyes.services(services);
+    return units.filter((unit) => unit.active).map((unit) => unit.unit);
+  } catch (fault) {
+    if (!(fault instanceof ActError)) throw fault;
+    throw failure('Failed', 'fail.services', { units: services.join(', '), why: reasonOf(fault) });
+  }
 }
 
 /** Reads what the way back will need; for a card that is away already, what was remembered when it left. */

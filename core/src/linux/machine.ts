@@ -14,7 +14,7 @@ import { passOverProcesses } from './process-pass.js';
 import { startedAt, startTicks, userNames } from './start-time.js';
 
 /** Asking systemd about a few units. */
-const SERVICES_LIMIT_MS = 5000;
+const SERVICES_LIMIT_MS = 10_000;
 /** Old-style majors, which NVIDIA's are, have so many minors. */
 const MINORS = 256;
 

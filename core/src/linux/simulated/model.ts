@@ -134,6 +134,8 @@ export interface Faults {
   hangs?: { path?: string; act?: Act['do'] };
   /** Texts with which libvirt fails, by `list`, `start`, `shutdown`, `destroy`; `connect`: everything. */
   virsh?: Partial<Record<'connect' | 'list' | 'start' | 'shutdown' | 'destroy', string>>;
+  /** Text with which systemd fails to say which services run. */
+  systemd?: string;
   /** These functions stay without a driver when they are probed. */
   probeFails?: Address[];
   /** After so many acts the program is gone: a SimulatedCrash comes out of perform. */

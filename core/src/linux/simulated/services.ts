@@ -12,6 +12,8 @@ const START_LIMIT = { burst: 5, intervalMs: 10_000 };
 /** Which of these units are active; units that do not exist are left out. */
 export function serviceFacts(world: World, units: readonly string[]): ServiceFacts[] {
   const now = world.clock.now();
+  const { systemd } = readModel(world.dir, 'faults');
+  if (systemd !== undefined) throw new ActError('failed', systemd);
   return readModel(world.dir, 'services')
     .filter((service) => units.includes(service.unit))
     .map((service) => ({ unit: service.unit, active: isActive(service, now) }));
