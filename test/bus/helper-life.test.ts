@@ -100,6 +100,24 @@ time.sleep(1000)
     expect(await helper.pid()).toBe(first);
   });
 
+  it('tells who watches what it mends while it does', async () => {
+    const helper = await start();
+    const alice = await helper.as('alice');
+    await handOffUpTo(helper, alice, 'unload:nvidia_modeset');
+    const waits = [
+      { act: 'unload-module', module: 'nvidia_modeset' } as const,
+      { act: 'load-modules' } as const,
+    ];
+    faults(helper, { waits });
+    await helper.bus.run(['kill', '-KILL', `${await helper.pid()}`]);
+    await helper.bus.waitForNoName(MANAGER.name);
+    await alice.call('Watch');
+    expect(await alice.get('Operation')).toMatchObject({ kind: 'recover', state: 'running' });
+    faults(helper, {});
+    await expect.poll(async () => (await alice.operation()).state, { timeout: GONE_MS }).toBe('done');
+    expect(await alice.card(CARD)).toMatchObject({ state: 'host', driver: 'nvidia' });
+  });
+
   it('answers a call that came while it was about to leave', async () => {
     const helper = await start({ idle: 1 });
     const alice = await helper.as('alice');

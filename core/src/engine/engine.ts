@@ -99,8 +99,10 @@ export class Engine {
 
   /** Looks at the machine anew. While an operation runs that does its own looking, this does nothing. */
   async refresh(): Promise<void> {
-    await this.ready;
-    if (this.workshop.run === null) await this.workshop.refresh();
+    const { workshop } = this;
+    // Also not while it mends: who watches is to see that.
+    if (workshop.run === null) await this.ready;
+    if (workshop.run === null) await workshop.refresh();
   }
 
   // Questions

@@ -6,7 +6,7 @@ import { type FunctionSpec, functionAt } from './hardware.js';
 import { overrideBySysfs, powerBySysfs, probeBySysfs, refresh, unbindBySysfs } from './kernel.js';
 import { loadModule, unloadModule } from './kmod.js';
 import type { SimulatedLibvirt } from './libvirt.js';
-import { editModel } from './model.js';
+import { editModel, type Waiting } from './model.js';
 import { startService, stopService } from './services.js';
 import { signalProcess } from './signals.js';
 import { driverOf } from './sysfs.js';
@@ -124,9 +124,10 @@ const LOOK_MS = 25;
 async function waitWhileTold(world: World, act: Act, limitMs: number): Promise<void> {
   const end = world.clock.now() + limitMs;
   for (;;) {
-    const { waits } = faultsOf(world);
-    if (waits?.act !== act.do) return;
-    if (waits.module !== undefined && !('module' in act && act.module === waits.module)) return;
+    const waiting = [faultsOf(world).waits ?? []].flat();
+    const isMeant = ({ act: kind, module }: Waiting): boolean =>
+      kind === act.do && (module === undefined || ('module' in act && act.module === module));
+    if (!waiting.some(isMeant)) return;
     if (world.clock.now() >= end) throw tooLong(limitMs);
     await world.clock.sleep(LOOK_MS);
   }

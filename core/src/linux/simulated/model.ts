@@ -120,6 +120,12 @@ export interface NodeModel {
   address: Address | null;
 }
 
+/** Which acts wait. */
+export interface Waiting {
+  act: Act['do'];
+  module?: string;
+}
+
 /** Faults that can be switched on; see README.md. An empty object: none. */
 export interface Faults {
   /** Unloading this module fails with EBUSY (whatever its count says); `times` limits how often. */
@@ -142,8 +148,8 @@ export interface Faults {
   crashAfter?: number;
   /** Every act takes so many milliseconds longer. */
   slow?: number;
-  /** Acts of this kind, and on this module where one is named, wait until the fault is taken away. */
-  waits?: { act: Act['do']; module?: string };
+  /** Acts of these kinds, and on this module where one is named, wait until the fault is taken away. */
+  waits?: Waiting | Waiting[];
   /** A pass over the processes is cut short. */
   passIncomplete?: boolean;
   /** So many processes cannot be looked into. */
