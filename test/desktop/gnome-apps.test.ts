@@ -13,6 +13,9 @@ function entry(name: string, exec: string, more = ''): string {
 
 const window = (id: string): string => `gjs -m /gpu-handoff/rig/app.js ${id}`;
 
+/** The process of such an app, when the wrapper has become it. */
+const appOf = (id: string): RegExp => new RegExp(`^(/usr/bin/)?gjs -m \\S+ ${id.replace('.', '\\.')}`);
+
 const FILES = {
   [`${APPLICATIONS}/rig.Plain.desktop`]: entry('Plainapp', 'sleep 7001'),
   [`${APPLICATIONS}/rig.Single.desktop`]: entry('Singleapp', window('rig.Single'), 'SingleMainWindow=true\n'),
@@ -50,9 +53,17 @@ describe('the menu of an app', () => {
 
   const RUN = words('do.run');
 
+  /** What is typed before it is open goes to the window that has the keyboard. */
+  async function openOverview(): Promise<void> {
+    await shell.key('Super_L');
+    await shell.waitFor('the overview', () =>
+      shell.look('Main.overview.visible && !Main.overview.animationInProgress && Main.actionMode === 2'),
+    );
+  }
+
   /** Finds an app in the overview and opens its menu with the right button. */
   async function openMenu(name: string): Promise<void> {
-    await shell.key('Super_L');
+    await openOverview();
     const text = name.toLowerCase();
     await shell.type(text);
     await shell.waitFor('the end of the search', async () => {
@@ -82,23 +93,25 @@ describe('the menu of an app', () => {
   it('starts an app that the bus would start', async () => {
     await openMenu('Activatedapp');
     await shell.click({ name: RUN, usable: true });
-    const { environment } = await shell.process(/rig\.Activated/);
+    const { environment } = await shell.process(appOf('rig.Activated'));
     expect(environment).toMatchObject({ __NV_PRIME_RENDER_OFFLOAD: '1' });
     await shell.window('rig.Activated');
   });
 
   it.each([
-    ['dash', 'Pinnedapp', /rig\.Pinned/, async () => {}],
-    ['grid of apps', 'Listedapp', /rig\.Listed/, () => shell.click({ style: 'show-apps' })],
-  ])('starts an app on the dGPU from the %s', async (place, name, process, go) => {
-    await shell.key('Super_L');
+    ['dash', 'Pinnedapp', 'rig.Pinned', async () => {}],
+    ['grid of apps', 'Listedapp', 'rig.Listed', () => shell.click({ style: 'show-apps' })],
+  ])('starts an app on the dGPU from the %s', async (place, name, id, go) => {
+    await openOverview();
     await go();
     await shell.click({ name, type: place === 'dash' ? 'DashIcon' : 'AppIcon' }, 'right');
     await shell.see({ style: 'app-menu' });
     await shell.screenshot(`apps-${place.split(' ')[0]}`);
     await shell.click({ name: RUN, usable: true });
-    const { environment } = await shell.process(process);
+    const { environment } = await shell.process(appOf(id));
     expect(environment).toMatchObject({ __NV_PRIME_RENDER_OFFLOAD: '1' });
+    // Until its window is there it moves the others in the dash.
+    await shell.window(id);
   });
 
   it('says of a running app of one window that it would only open that again', async () => {
@@ -129,10 +142,10 @@ describe('the menu of an app', () => {
     afterAll(() => switcheroo.kill());
 
     it('says once that the dGPU can be had, also of an app that ends under its menu', async () => {
-      await shell.key('Super_L');
+      await openOverview();
       await shell.click({ name: 'Pinnedapp', type: 'DashIcon' }, 'right');
       await shell.see({ name: 'Quit' });
-      const { pid } = await shell.process(/rig\.Pinned/);
+      const { pid } = await shell.process(appOf('rig.Pinned'));
       await shell.room.run(['kill', `${pid}`]);
       await shell.seeNo({ name: 'Quit' });
       await shell.see({ name: RUN, usable: true });

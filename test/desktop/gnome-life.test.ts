@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { JOURNAL_VERSION } from '../../core/src/journal.js';
 import { addProcess, removeProcess, setFaults, setGuest } from '../../core/src/linux/simulated/edit.js';
-import { withoutHolders } from '../bus/support-helper.js';
+import { type Caller, withoutHolders } from '../bus/support-helper.js';
 import { type GnomeSession, startGnome } from './rig/gnome.js';
 import { MAY_SLEEP, sleep } from './rig/sleep.js';
 import { button, glance, openTile, words } from './support.js';
@@ -24,11 +24,12 @@ describe('the helper', () => {
   });
 
   /** Hands the card to the VM, from elsewhere. */
-  async function handOff(): Promise<void> {
+  async function handOff(): Promise<Caller> {
     const tester = await shell.helperBus.as('tester');
     await tester.call('EndHolders', DGPU, []);
     await shell.waitFor('nobody in the way', async () => (await tester.operation()).state === 'done');
     await tester.call('HandOff', 'win11');
+    return tester;
   }
 
   /** Crash, and the same state again; then away, and back. */
@@ -60,14 +61,26 @@ describe('the helper', () => {
 
   it('may crash in the middle of a hand-off, which is then undone', async () => {
     await openTile(shell);
-    setFaults(shell.helperBus.dir, { waits: { act: 'unload-module', module: 'nvidia_modeset' } });
-    await handOff();
+    const waits = [
+      { act: 'unload-module', module: 'nvidia_modeset' } as const,
+      { act: 'load-modules' } as const,
+    ];
+    setFaults(shell.helperBus.dir, { waits });
+    const tester = await handOff();
     await glance(shell, 'switching');
-    await shell.see({ style: 'gpu-handoff-step-title', nth: 2 });
+    // In the middle of an act the simulated kernel would be torn, which a real one never is.
+    await shell.waitFor('the step that waits', async () =>
+      (await tester.operation()).steps.some(
+        (step) => /nvidia_modeset/.test(step.id) && step.state === 'running',
+      ),
+    );
     await shell.killHelper();
+    // Who looks on is told that it is being undone, not only when it is.
+    await shell.see({ style: 'gpu-handoff-step-title', nth: 1 });
+    await shell.screenshot('life-undoing');
+    setFaults(shell.helperBus.dir, {});
     await shell.see(button('do.hand-off', { vm: 'win11' }));
     await shell.screenshot('life-after-crash');
-    setFaults(shell.helperBus.dir, {});
   });
 
   it('is left alone when it ends again and again, until the user asks', async () => {

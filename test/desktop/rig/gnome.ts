@@ -254,6 +254,9 @@ async function installSession(room: Room): Promise<void> {
   ]);
 }
 
+/** What stays where it is for so long is at rest. */
+const STILL_MS = 80;
+
 /** A shell's screen, looked at and used as a person would. */
 export abstract class Screen {
   readonly version: GnomeVersion;
@@ -274,6 +277,11 @@ export abstract class Screen {
 
   /** What the shell has written so far. */
   abstract log(): string;
+
+  /** What has been written beside the shell, where anything is: for who looks at a failure. */
+  protected beside(): string {
+    return '';
+  }
 
   /** Runs a command as the session's user; throws when it fails. */
   abstract must(argv: readonly string[]): Promise<string>;
@@ -412,19 +420,21 @@ export abstract class Screen {
       if (performance.now() > until) {
         await this.#keep();
         const said = typeof what === 'string' ? what : what();
+        const tail = (log: string): string => log.split('\n').slice(-20).join('\n');
         throw new Error(
-          `not seen in ${timeoutMs} ms: ${said}\n${this.log().split('\n').slice(-20).join('\n')}`,
+          `not seen in ${timeoutMs} ms: ${said}\n${tail(this.log())}\nbeside it:\n${tail(this.beside())}`,
         );
       }
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
 
-  /** For who looks at a failure: what was on the screen. */
+  /** For who looks at a failure: what was on the screen, and what had been written. */
   async #keep(): Promise<void> {
     try {
       const { path } = await this.screenshot('failed');
-      writeFileSync(path.replace(/png$/, 'txt'), await this.outline());
+      const kept = [await this.outline(), this.log(), this.beside()];
+      writeFileSync(path.replace(/png$/, 'txt'), kept.join('\n\n'));
     } catch {
       // The shell may be what failed.
     }
@@ -460,24 +470,32 @@ export abstract class Screen {
 
   /** Waits for something on the screen, moves the pointer there (turning the wheel where it must) and clicks. */
   async click(query: Query | Point, button: 'left' | 'right' = 'left'): Promise<void> {
-    await this.moveTo('x' in query ? query : await this.#reach(query));
+    if ('x' in query) await this.moveTo(query);
+    else await this.hover(query);
     await this.press(button);
   }
 
-  /** Moves the pointer onto something. */
+  /** Moves the pointer onto something, after it if it has moved away meanwhile. */
   async hover(query: Query): Promise<void> {
-    await this.moveTo(await this.#reach(query));
+    for (;;) {
+      const point = await this.#reach(query);
+      await this.moveTo(point);
+      const target = (await this.#eyes('target', query)) as (Point & { reached: boolean }) | null;
+      if (target?.reached === true && target.x === point.x && target.y === point.y) return;
+    }
   }
 
   async #reach(query: Query): Promise<Point> {
     let last = '';
+    let since = 0;
     return this.waitFor(`${describe(query)} within reach of the pointer`, async () => {
       const target = (await this.#eyes('target', query)) as (Point & { reached: boolean }) | null;
       if (target === null) return undefined;
       const place = `${target.x} ${target.y}`;
-      // Twice the same: what still moves would be missed.
-      const still = place === last;
+      if (place !== last) since = performance.now();
       last = place;
+      // What still moves would be missed: frames may be this far apart on a loaded machine.
+      const still = performance.now() - since >= STILL_MS;
       return target.reached && still ? target : undefined;
     });
   }
@@ -655,6 +673,10 @@ export class GnomeSession extends Screen {
     return `${this.#shell?.stdout ?? ''}${this.#shell?.stderr ?? ''}`;
   }
 
+  protected override beside(): string {
+    return this.helperBus.bus.log();
+  }
+
   /** What the programs that the session's bus has started have written so far; the preferences are one of them. */
   programsLog(): string {
     return this.#daemon?.stderr ?? '';
@@ -708,11 +730,18 @@ export class GnomeSession extends Screen {
     };
   }
 
-  /** Ends the helper at once, as a crash would. The bus starts another when somebody asks for it. */
+  /**
+   * Ends the helper at once, as a crash would, and waits until the shell knows: what it shows afterwards is of another
+   * life, or of none. The bus starts another helper when somebody asks for it.
+   */
   async killHelper(): Promise<void> {
-    const pid = await this.helperBus.pid();
-    await this.helperBus.bus.run(['kill', '-KILL', `${pid}`]);
-    await this.helperBus.bus.waitForNoName(MANAGER.name);
+    const { bus } = this.helperBus;
+    const owner = await bus.owner(MANAGER.name);
+    await bus.run(['kill', '-KILL', `${await this.helperBus.pid()}`]);
+    await this.waitFor('the end of the helper', async () => (await bus.owner(MANAGER.name)) !== owner);
+    // Inside of the extension, since nothing on the screen tells two helpers apart; undefined where there is none.
+    const known = `Main.extensionManager.lookup('${OURS.uuid}')?.stateObj?.desk?.model.helper.owner`;
+    await this.waitFor('the shell knows', async () => (await this.look(known)) !== owner);
   }
 
   /** Takes the helper's package away, with the helper that runs. */
