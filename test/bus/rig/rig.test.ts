@@ -217,7 +217,8 @@ describe('a sandbox', () => {
     const sandbox = await openSandbox();
     const late = sandbox.run(['sh', '-c', 'echo begun; sleep 4711; true'], { timeoutMs: 200 });
     await expect(late).rejects.toThrow(/took more than 200 ms; it said:\nbegun/);
-    expect((await sandbox.run(['pgrep', '-f', 'sleep 4711'])).code).toBe(1);
+    // A process that was killed takes a moment to be gone.
+    await expect.poll(async () => (await sandbox.run(['pgrep', '-f', 'sleep 4711'])).code).toBe(1);
     await sandbox.stop();
   });
 
