@@ -195,7 +195,9 @@ describe('operations', () => {
     const id = (await alice.call('HandOff', 'win11')) as string;
     const end = await alice.over(id);
     expect(end).toMatchObject({ state: 'failed', error: 'Held' });
-    expect(end.sentence).toMatch(/ was in use when the module nvidia_uvm was to be unloaded/);
+    expect(end.sentence).toBe(
+      'GeForce RTX 4070 Max-Q / Mobile was in use when the module nvidia_uvm was to be unloaded, but nobody could be found who has it open: a program may open it for moments only. Try again, or see “gpu-handoff holders”.',
+    );
     expect(end.steps.find((step) => step.id === 'unload:nvidia_uvm')).toMatchObject({
       state: 'failed',
       sentence: 'The step “Unload nvidia_uvm” failed: the module nvidia_uvm is in use',

@@ -180,7 +180,7 @@ describe('a start that is refused says why in libvirt’s error, and touches not
     const before = snapshot(one);
     setFaults(one.dir, { busy: { module: 'nvidia', times: 1 } });
     expect(await said(start(one))).toMatch(
-      /^Hook script execution failed: .* was in use when the module nvidia was to be unloaded/,
+      /^Hook script execution failed: GeForce RTX 4070 Max-Q \/ Mobile was in use when the module nvidia was to be unloaded/,
     );
     expectSame(one, before);
   });

@@ -737,11 +737,12 @@ export class GnomeSession extends Screen {
   async killHelper(): Promise<void> {
     const { bus } = this.helperBus;
     const owner = await bus.owner(MANAGER.name);
+    // Inside of the extension, since nothing on the screen tells two helpers apart.
+    const known = `Main.extensionManager.lookup('${OURS.uuid}').stateObj.desk.model.helper.owner`;
+    await this.waitFor('the shell knows the helper', async () => (await this.look(known)) === owner);
     await bus.run(['kill', '-KILL', `${await this.helperBus.pid()}`]);
     await this.waitFor('the end of the helper', async () => (await bus.owner(MANAGER.name)) !== owner);
-    // Inside of the extension, since nothing on the screen tells two helpers apart; undefined where there is none.
-    const known = `Main.extensionManager.lookup('${OURS.uuid}')?.stateObj?.desk?.model.helper.owner`;
-    await this.waitFor('the shell knows', async () => (await this.look(known)) !== owner);
+    await this.waitFor('the shell knows its end', async () => (await this.look(known)) !== owner);
   }
 
   /** Takes the helper's package away, with the helper that runs. */
