@@ -1,7 +1,7 @@
-// Adds up vitest's JSON reports and prints the line that a CI reads: N passed, N failed. A report that is missing
-// counts as a failure, since its tests did not run.
+// Adds up vitest's JSON reports, names what failed, and prints the line that a CI reads: N passed, N failed. A report
+// that is missing counts as a failure, since its tests did not run.
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 
 const [folder, ...names] = process.argv.slice(2);
 let passed = 0;
@@ -17,6 +17,24 @@ for (const name of names) {
   const suites = report.testResults.filter(
     (one) => one.status === 'failed' && one.assertionResults.length === 0,
   );
+  for (const suite of report.testResults) {
+    const failures = suite.assertionResults.filter((one) => one.status === 'failed');
+    // A file that broke before its tests ran has a message of its own.
+    const told = failures.length > 0 || suite.status !== 'failed' ? failures : [suite];
+    for (const one of told) {
+      const path = relative(process.cwd(), suite.name);
+      const message = one.failureMessages?.[0] ?? one.message ?? '';
+      console.log(`FAILED ${path}${one.fullName ? ` > ${one.fullName}` : ''}`);
+      console.log(
+        message
+          .split('\n')
+          .filter((line) => !line.includes('/node_modules/'))
+          .slice(0, 12)
+          .map((line) => `    ${line}`)
+          .join('\n'),
+      );
+    }
+  }
   const skipped = report.numPendingTests + report.numTodoTests;
   console.log(
     `${name}: ${report.numPassedTests} passed, ${report.numFailedTests + suites.length} failed, ${skipped} skipped`,

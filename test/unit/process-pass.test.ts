@@ -350,9 +350,11 @@ describe('the pass', () => {
       spawnSync('mknod', [node, 'c', '1', '7']);
       const opens =
         'import os,sys\nprint("ready", flush=True)\nwhile True: os.close(os.open(sys.argv[1], os.O_RDONLY))';
-      await start('python3', ['-c', opens, node]);
+      const opener = await start('python3', ['-c', opens, node]);
       const gaps: (readonly string[])[] = [];
       for (let i = 0; i < 50; i++) gaps.push((await ask([FULL], { fresh: true })).gaps);
+      opener.kill('SIGKILL');
+      await ended(opener);
       rmSync(directory, { recursive: true });
       expect(gaps.flat()).toEqual([]);
     },
