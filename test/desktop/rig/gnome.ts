@@ -731,18 +731,24 @@ export class GnomeSession extends Screen {
   }
 
   /**
-   * Ends the helper at once, as a crash would, and waits until the shell knows: what it shows afterwards is of another
-   * life, or of none. The bus starts another helper when somebody asks for it.
+   * Ends the helper at once, as a crash would, and waits until our extension knows: what it shows afterwards is of
+   * another life, or of none. The bus starts another helper when somebody asks for it.
    */
   async killHelper(): Promise<void> {
     const { bus } = this.helperBus;
     const owner = await bus.owner(MANAGER.name);
-    // Inside of the extension, since nothing on the screen tells two helpers apart.
-    const known = `Main.extensionManager.lookup('${OURS.uuid}').stateObj.desk.model.helper.owner`;
-    await this.waitFor('the shell knows the helper', async () => (await this.look(known)) === owner);
+    await this.#knowsHelper((known) => known === owner);
     await bus.run(['kill', '-KILL', `${await this.helperBus.pid()}`]);
     await this.waitFor('the end of the helper', async () => (await bus.owner(MANAGER.name)) !== owner);
-    await this.waitFor('the shell knows its end', async () => (await this.look(known)) !== owner);
+    await this.#knowsHelper((known) => known !== owner);
+  }
+
+  /** Waits until our extension has heard of a helper, or of its end. No other extension asks for it. */
+  async #knowsHelper(fits: (owner: unknown) => boolean): Promise<void> {
+    if (this.extension?.uuid !== OURS.uuid) return;
+    // Inside of the extension, since nothing on the screen tells two helpers apart.
+    const known = `Main.extensionManager.lookup('${OURS.uuid}').stateObj.desk.model.helper.owner`;
+    await this.waitFor('what the shell knows of the helper', async () => fits(await this.look(known)));
   }
 
   /** Takes the helper's package away, with the helper that runs. */
