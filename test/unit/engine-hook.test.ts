@@ -358,6 +358,61 @@ describe('several at once', () => {
     expect(one.lies).toEqual([]);
   });
 
+  test('virt-manager starts the VM that is being given its card: both are told that it runs', async () => {
+    let theirs: Promise<string> | null = null;
+    const one: House = await house(
+      'laptop',
+      {},
+      {
+        act: (act) => {
+          if (act.do === 'unload-module') theirs ??= said(start(one));
+        },
+      },
+    );
+    expect(endOf(await handOff(one))).toBe('done');
+    expect(await theirs).toBe('nothing');
+    expect(stateOf(one)).toBe('vm');
+    expectHonest(one);
+  });
+
+  test.each(['load-modules', 'start-services'] as const)(
+    'a VM that is started while its hand-off is undone (%s) waits for that, and gets the card then',
+    async (undoing) => {
+      let theirs: Promise<string> | null = null;
+      const one: House = await house(
+        'laptop',
+        {},
+        {
+          act: (act) => {
+            if (act.do === undoing) theirs ??= said(start(one));
+          },
+        },
+      );
+      setFaults(one.dir, { busy: { module: 'nvidia', times: 1 } });
+      expect(endOf(await handOff(one))).toMatch(/^failed Held/);
+      expect(await theirs).toBe('nothing');
+      await quiet(one);
+      expect(stateOf(one)).toBe('vm');
+      expectHonest(one);
+    },
+  );
+
+  test('a guest that ends while another start of its VM is refused: the card comes home', async () => {
+    const one = await house();
+    const before = snapshot(one);
+    await start(one);
+    await quiet(one);
+    let ending: Promise<void> | null = null;
+    one.engine.listen(() => {
+      const { operation } = one.engine.published();
+      if (operation?.state === 'running' && operation.vm !== null) ending ??= end(one);
+    });
+    expect(endOf(await handOff(one))).toMatch(/^failed/);
+    await ending;
+    await quiet(one);
+    expectSame(one, before);
+  });
+
   test('a VM that is started again while its card is coming home gets it', async () => {
     const one = await house();
     await start(one);

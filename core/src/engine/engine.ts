@@ -36,6 +36,10 @@ export interface Published {
   readonly operation: Operation | null;
 }
 
+function isHandOffTo(run: Run, uuid: string): boolean {
+  return run.operation.kind === 'hand-off' && run.operation.vm?.uuid === uuid;
+}
+
 export class Engine {
   private readonly workshop: Workshop;
   private count = 0;
@@ -207,27 +211,12 @@ export class Engine {
     // Cards that were not there at the last look may be there now; the preflight looks at all of them anyway.
     const known = cardsOf(vm, this.workshop.cards);
     if (known.length === 0 && cardsOf(vm, this.workshop.lookAtHardware()).length === 0) return;
-    const current = this.workshop.run;
-    // Our own hand-off has prepared the card already and is waiting for libvirt to start the VM.
-    if (
-      current !== null &&
-      current.operation.kind === 'hand-off' &&
-      current.operation.vm?.uuid === vm.uuid &&
-      !current.operation.cancellable
-    )
-      return;
-    let prepared: () => void = () => {};
-    const ready = new Promise<void>((resolve) => {
-      prepared = resolve;
-    });
     const title = sentence('operation.hand-off-begin', { vm: printable(vm.name) });
-    const run = await this.whenFree(() =>
-      this.begin('hand-off', title, 0, 'hook', (r) => {
-        r.prepared = prepared;
-        return handOff(this.workshop, r, () => Promise.resolve(vm));
-      }),
+    const run = await this.whenFree(vm.uuid, () =>
+      this.begin('hand-off', title, 0, 'hook', (r) => handOff(this.workshop, r, () => Promise.resolve(vm))),
     );
-    await Promise.race([ready, run.over]);
+    if (run === null) return;
+    await Promise.race([run.handedOver, run.over]);
     const { operation } = run;
     if (operation.state === 'failed' || operation.state === 'cancelled')
       throw new HandoffError(operation.failure ?? 'Failed', operation.sentence ?? operation.title);
@@ -236,6 +225,11 @@ export class Engine {
   private async hookRelease(vm: VirtualMachine): Promise<void> {
     const current = this.workshop.run;
     if (current !== null && current.operation.vm?.uuid === vm.uuid) {
+      if (current.origin === 'call' && isHandOffTo(current, vm.uuid) && current.handover === 'coming') {
+        // Not of this hand-off, which gave libvirt nothing yet. libvirt must not wait: its VM cannot start meanwhile.
+        current.over.then(() => this.bringHome(vm.uuid));
+        return;
+      }
       // The running operation goes on by itself; libvirt waits only for one that it started itself.
       current.released = true;
       current.wake();
@@ -300,14 +294,29 @@ export class Engine {
     if (run !== null) throw failure('Busy', 'error.busy', { what: say(run.operation.title) });
   }
 
-  /** Begins as soon as nothing else runs; rejects with Busy when that takes too long. */
-  private async whenFree(begin: () => Run): Promise<Run> {
+  /** Whether a hand-off of ours has made the cards ready for this VM, and they still are. */
+  private isHandedTo(uuid: string): boolean {
+    const { run } = this.workshop;
+    return run !== null && isHandOffTo(run, uuid) && run.handover === 'done' && !run.released;
+  }
+
+  /**
+   * Begins as soon as nothing else runs; null where a hand-off of ours has made the cards ready for this VM already and
+   * waits for libvirt to start it. Rejects with Busy when that takes too long.
+   */
+  private async whenFree(uuid: string, begin: () => Run): Promise<Run | null> {
     const { clock } = this.workshop.machine;
     const end = clock.now() + HOOK_PATIENCE_MS;
     // Several may wait: between the end of one operation and the begin of the next nobody else may get in.
-    while (this.workshop.run !== null && clock.now() < end)
-      await Promise.race([this.workshop.run.over, clock.sleep(end - clock.now())]);
-    return begin();
+    for (;;) {
+      const { run } = this.workshop;
+      if (this.isHandedTo(uuid)) return null;
+      if (run === null || clock.now() >= end) return begin();
+      const events = [run.over, clock.sleep(end - clock.now())];
+      // Our own start of this VM would wait for libvirt, and libvirt for us.
+      if (run.handover === 'coming') events.push(run.handedOver);
+      await Promise.race(events);
+    }
   }
 
   private running(id: string): Run {
@@ -351,6 +360,7 @@ export class Engine {
       startedAt: clock.now(),
       endedAt: null,
     };
+    let handedOver: () => void = () => {};
     const run: Run = {
       operation,
       cancelRequested: false,
@@ -358,7 +368,14 @@ export class Engine {
       released: false,
       origin,
       over: Promise.resolve(),
-      prepared: () => {},
+      handover: 'coming',
+      handOver: () => {
+        run.handover = 'done';
+        handedOver();
+      },
+      handedOver: new Promise((resolve) => {
+        handedOver = resolve;
+      }),
       returned: () => {},
       wake: () => {},
       homecoming: Promise.resolve(),

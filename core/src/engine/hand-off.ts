@@ -126,9 +126,11 @@ export async function handOff(
         begin: (step) => {
           started.push(step.id);
           workshop.writeJournal({ operation: operation.id, kind: 'hand-off', vm: plan.vm, memory, started });
-          operation.cancellable = step.id !== 'start-vm' && step.id !== 'guest-has';
           // All that libvirt waits for is done once only the guest itself is missing.
-          if (step.id === 'guest-has') run.prepared();
+          if (step.id === 'start-vm' || step.id === 'guest-has') {
+            operation.cancellable = false;
+            run.handOver();
+          }
         },
         see: async (check, step) => {
           // libvirt gets its answer before the machine is looked at again.
@@ -140,6 +142,7 @@ export async function handOff(
       plan.steps,
     );
   } catch (fault) {
+    run.handover = 'revoked';
     operation.cancellable = false;
     const reason = await explain(workshop, plan, fault, started);
     throw await bringBack(workshop, run, plan, started, reason);

@@ -33,8 +33,15 @@ export interface Run {
   readonly origin: 'call' | 'hook';
   /** Resolves when the operation is over, whatever its end. Never rejects. */
   over: Promise<void>;
-  /** Called when the cards are ready for libvirt. */
-  prepared: () => void;
+  /**
+   * Of a hand-off: `coming` until everything before the VM's start is done, `done` while the cards are libvirt's to
+   * take, `revoked` from the moment when they are being brought back.
+   */
+  handover: 'coming' | 'done' | 'revoked';
+  /** Says that the cards are libvirt's to take. */
+  handOver: () => void;
+  /** Resolves when that is said for the first time. */
+  handedOver: Promise<void>;
   /** Called when all that brings the cards home is done and it only remains to be seen. */
   returned: () => void;
   /** Ends the pause of a step that waits: something has happened that it wants to know at once. */

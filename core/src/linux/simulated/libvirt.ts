@@ -29,6 +29,9 @@ const START_MS = 600;
 const SHUTDOWN_MS = 3000;
 /** How long a caller waits for libvirt while a hook runs. */
 const HOOK_PATIENCE_MS = 5000;
+/** How long one that wants to change a domain waits for another that does. */
+const LOCK_PATIENCE_MS = 30_000;
+const LOCK_LOOK_MS = 50;
 
 function domainOf(guest: GuestModel): VirtualMachine {
   const { uuid, name, devices, running } = guest;
@@ -78,12 +81,22 @@ export class SimulatedLibvirt {
     await Promise.race([whole, tooLong]);
   }
 
+  /** The guest when nobody else changes it: libvirt keeps a domain locked while it waits for its hook. */
+  private async locked(world: World, uuid: string): Promise<GuestModel> {
+    const end = world.clock.now() + LOCK_PATIENCE_MS;
+    for (;;) {
+      const guest = this.find(world, uuid);
+      if (guest.changing !== 'starting' && guest.changing !== 'stopping') return guest;
+      if (world.clock.now() >= end)
+        throw new ActError('failed', 'Timed out during operation: cannot acquire state change lock');
+      await world.clock.sleep(LOCK_LOOK_MS);
+    }
+  }
+
   /** Prepare, detach, start, started; whatever fails is undone. */
   private async startWhole(world: World, uuid: string, limitMs: number): Promise<void> {
-    const guest = this.find(world, uuid);
     this.mayFail(world, 'connect');
-    if (guest.changing === 'starting' || guest.changing === 'stopping')
-      throw new ActError('failed', 'Timed out during operation: cannot acquire state change lock');
+    const guest = await this.locked(world, uuid);
     if (guest.running)
       throw new ActError('failed', 'Requested operation is not valid: domain is already running');
     this.change(world, uuid, (g) => {
