@@ -77,8 +77,13 @@ function loadOrder(stack: readonly string[], facts: HardwareFacts): string[] {
     const module = facts.modules.filter((m) => m.name === name)[0];
     return module !== undefined && module.holders.length === 0;
   });
-  // nvidia_drm last: when it is there the card is complete, render node and all.
-  return tops.filter((name) => name !== 'nvidia_drm').concat(tops.filter((name) => name === 'nvidia_drm'));
+  return lastDrm(tops);
+}
+
+/** nvidia_drm last: when it is there the card is complete, render node and all. */
+function lastDrm(modules: readonly string[]): string[] {
+  const isDrm = (name: string): boolean => name === 'nvidia_drm';
+  return modules.filter((name) => !isDrm(name)).concat(modules.filter(isDrm));
 }
 
 /** Ids that stand for every step, for a card that a guest had: all of them were begun. */
@@ -175,9 +180,11 @@ export function mergeMemories(memories: readonly Memory[]): Memory {
       memories.map((m) => m.autoPower),
       plain,
     ),
-    modules: union(
-      memories.map((m) => m.modules),
-      plain,
+    modules: lastDrm(
+      union(
+        memories.map((m) => m.modules),
+        plain,
+      ),
     ),
     services: union(
       memories.map((m) => m.services),

@@ -514,6 +514,34 @@ describe('something fails on the way', () => {
     expectSame(stubborn, before);
   });
 
+  test.each([
+    ['the driver does not load', 'load-modules', [GPU]],
+    ['a service does not start', 'start-services', []],
+  ] as const)(
+    'after a way back on which %s, the next round brings everything home',
+    async (_when, act, probeFails) => {
+      let refuse = true;
+      const one = await house(
+        'laptop',
+        {},
+        {
+          act: (what) => {
+            if (refuse && what.do === act) throw new ActError('failed', 'no such device');
+          },
+        },
+      );
+      const before = snapshot(one);
+      await handOff(one);
+      setFaults(one.dir, { probeFails: [...probeFails] });
+      expect(endOf(await takeBack(one))).toMatch(/^failed Failed: .*no such device/);
+      refuse = false;
+      setFaults(one.dir, {});
+      expect(endOf(await handOff(one))).toBe('done');
+      expect(endOf(await takeBack(one))).toBe('done');
+      expectSame(one, before);
+    },
+  );
+
   test('a way back that fails as well is not called “as it was”', async () => {
     const one = await house(
       'laptop',

@@ -6,8 +6,10 @@ import { type HolderReport, NOBODY, withoutExcuse } from '../holders.js';
 import { isUuid } from '../journal.js';
 import { ActError } from '../machine.js';
 import {
+  EVERY_STEP,
   type HandOffPlan,
   isAway,
+  isNothing,
   type Memory,
   mergeMemories,
   planHandOff,
@@ -51,8 +53,10 @@ export async function intend(workshop: Workshop, vm: VirtualMachine, startsVm: b
   }
   let plan: HandOffPlan | null = null;
   if (refusals.length === 0) {
-    const memory = memoryFor(workshop, leaving, await services);
-    plan = planHandOff(vm, leaving, facts, memory, config, startsVm);
+    const { memory, remembered } = memoryFor(workshop, leaving, await services);
+    const planned = planHandOff(vm, leaving, facts, memory, config, startsVm);
+    // Undoing this one undoes the earlier one too, which was not undone.
+    plan = remembered ? Object.assign({}, planned, { begun: EVERY_STEP }) : planned;
   }
   return { vm, cards: leaving.map((card) => card.id), refusals, holders, plan };
 }
@@ -70,18 +74,27 @@ async function activeServices(workshop: Workshop, leaving: readonly Card[]): Pro
   }
 }
 
-/** Reads what the way back will need; for a card that is away already, what was remembered when it left. */
-function memoryFor(workshop: Workshop, leaving: readonly Card[], active: readonly string[]): Memory {
+/**
+ * Reads what the way back will need. What is remembered still of a card's last leaving goes before what is seen now: it
+ * is away, or did not come back whole.
+ */
+function memoryFor(
+  workshop: Workshop,
+  leaving: readonly Card[],
+  active: readonly string[],
+): { readonly memory: Memory; readonly remembered: boolean } {
   const { machine, facts } = workshop;
   const memories: Memory[] = [];
   const fresh: Card[] = [];
   for (const card of leaving) {
-    const before = isAway(card) ? workshop.heldWith(card.id) : null;
-    if (before === null) fresh.push(card);
-    else memories.push(sliceMemory(before.memory, [card.id]));
+    const before = workshop.heldWith(card.id)?.memory ?? null;
+    if (before !== null) memories.push(sliceMemory(before, [card.id]));
+    // Of a card that is away nothing is to be seen.
+    if (before === null || !isAway(card)) fresh.push(card);
   }
+  const remembered = memories.some((memory) => !isNothing(memory));
   memories.push(remember(fresh, facts, active, (node) => machine.eyes.nodeMode(node)));
-  return mergeMemories(memories);
+  return { memory: mergeMemories(memories), remembered };
 }
 
 /**
