@@ -69,6 +69,19 @@ describe('where an app runs', () => {
     expect(seat.why === null ? '' : say(seat.why)).toMatch(why);
   });
 
+  test('is the iGPU while the user may not open the dGPU, and says why', () => {
+    const seat = seatFor(cards(hardware('laptop')), 'dgpu', null, () => false);
+    expect(seat).toMatchObject({ on: 'igpu', card: DGPU });
+    expect(seat.why === null ? '' : say(seat.why)).toMatch(/^this user may not open GeForce RTX 4070 .* now\.$/);
+  });
+
+  test('is the dGPU that the user may open, of two', () => {
+    const opens = ({ id }: { readonly id: string }): boolean => id !== DGPU;
+    const seat = seatFor(cards(hardware('two-dgpus')), 'dgpu', null, opens);
+    expect(seat).toMatchObject({ on: 'dgpu', why: null });
+    expect(seat.card).not.toBe(DGPU);
+  });
+
   test('is the iGPU where there is no other card', () => {
     const seat = seatFor(cards(hardware('one-card')), 'dgpu', null);
     expect(seat).toMatchObject({ on: 'igpu', card: null });

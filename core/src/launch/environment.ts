@@ -79,10 +79,14 @@ export function launchEnvironment(
 }
 
 /**
- * The card for an app that names none: the first dGPU on which apps can run now, else the first, which is away; null
- * where the machine has no dGPU.
+ * The card for an app that names none: the first dGPU on which apps can run now and that the user may open, else the
+ * first; null where the machine has no dGPU.
  */
-export function cardForLaunch(cards: readonly Card[]): Card | null {
+export function cardForLaunch(
+  cards: readonly Card[],
+  mayOpen: (card: Card) => boolean = () => true,
+): Card | null {
   const dgpus = cards.filter((card) => card.role === 'dgpu');
-  return dgpus.filter((card) => launchEnvironment(card) !== null)[0] ?? dgpus[0] ?? null;
+  const usable = dgpus.filter((card) => launchEnvironment(card) !== null && mayOpen(card));
+  return usable[0] ?? dgpus[0] ?? null;
 }
