@@ -58,6 +58,16 @@ describe('always, through the wrapper', () => {
     expect(value(made(source), 'Exec')).toBe(`A=1 B=2 ${WRAPPER} tool %U`);
   });
 
+  test.each([
+    ['in double quotes', 'WINEPREFIX="/home/a b/.wine" A=1 tool'],
+    ['in single quotes', "WINEPREFIX='/home/a b/.wine' A=1 tool"],
+    ['with an escaped space', 'WINEPREFIX=/home/a\\\\ b/.wine A=1 tool'],
+    ['quoted in the middle', 'A=x"y z"\'w\' A=1 tool'],
+  ])('stands behind variables %s', (_how, exec) => {
+    const source = entry().replace('tool', exec);
+    expect(value(made(source), 'Exec')).toBe(`${exec.replace(/tool$/, '')}${WRAPPER} tool %U`);
+  });
+
   test('keeps the space around keys and values', () => {
     const source = '[Desktop Entry]\nType=Application\n  Exec \t=  tool  a  \n';
     expect(withoutOurKeys(made(source))).toBe(source.replace('tool', `${WRAPPER} tool`));
@@ -362,6 +372,9 @@ describe('what no entry is made of', () => {
     ['no command', broken('Name=x'), 'entry.no-exec'],
     ['an empty command', broken('Exec='), 'entry.no-exec'],
     ['a command over D-Bus alone', broken('DBusActivatable=true'), 'entry.dbus-only'],
+    ['a word of the shell', broken('Exec=cd /opt/app && ./run'), 'entry.shell-exec'],
+    ['a word of the shell behind variables', broken('Exec=A=1 exec tool'), 'entry.shell-exec'],
+    ['a variable alone', broken('Exec=A=1'), 'entry.shell-exec'],
     ['a double quote that does not end', broken('Exec=tool "a'), 'entry.bad-exec'],
     ['a single quote that does not end', broken("Exec=tool 'a"), 'entry.bad-exec'],
     ['a backslash at the end', broken('Exec=tool \\\\'), 'entry.bad-exec'],

@@ -4,7 +4,7 @@ import { type Sentence, sentence } from '../words.js';
 import { type Bytes, fromUtf8 } from './bytes.js';
 import type { EntryFacts, Special } from './entry.js';
 import { ENTRY, entrySays, entryValue, localValue } from './entry-values.js';
-import { baseName, programWords, wordsOf } from './exec-line.js';
+import { baseName, programWords, shellWord, wordsOf } from './exec-line.js';
 import { isTrue, type Line, linesOf } from './key-file.js';
 
 /** Both spellings of “start this on the dGPU”: GNOME's and KDE's. */
@@ -48,7 +48,9 @@ export function problemOf(source: Bytes, lines: readonly Line[]): Sentence | nul
     return entrySays(source, lines, DBUS_ACTIVATABLE)
       ? sentence('entry.dbus-only')
       : sentence('entry.no-exec');
-  return wordsOf(exec) === null ? sentence('entry.bad-exec') : null;
+  if (wordsOf(exec) === null) return sentence('entry.bad-exec');
+  const word = shellWord(exec);
+  return word === null ? null : sentence('entry.shell-exec', { word: fromUtf8(word) });
 }
 
 /** What is special about the app, in the order of the type. */

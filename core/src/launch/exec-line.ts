@@ -89,8 +89,23 @@ export function quoteWord(word: Bytes): Bytes {
   return escapeValue(`"${plain.replace(/["`$\\]/g, '\\$&')}"`);
 }
 
-/** Variables written before the program: KDE gives such a line to a shell, so they have to stay the first words. */
-const LEADING_ASSIGNMENTS = /^(?:[A-Za-z_][A-Za-z0-9_]*=[^\s"'\\]*[ \t]+)+/;
+/**
+ * Variables written before the program: KDE gives such a line to a shell, so they have to stay the first words. As it
+ * is written in a file, where each backslash stands twice.
+ */
+const LEADING_ASSIGNMENTS =
+  /^(?:[A-Za-z_][A-Za-z0-9_]*=(?:[^\s"'\\]|\\\\.|"(?:[^"\\]|\\\\?.)*"|'[^']*')*[ \t]+)+/;
+
+/** First words that no program is: the desktops that give such a line to a shell would find the wrapper before them. */
+const SHELL_WORDS =
+  '. : [[ { ( ! alias cd command eval exec export for if set source trap ulimit umask unset while';
+
+/** What a written Exec value begins with where only a shell understands it; null where it begins with a program. */
+export function shellWord(raw: Bytes): Bytes | null {
+  const first = (wordsOf(raw.slice(wrapperPlace(raw))) ?? [])[0];
+  if (first === undefined) return null;
+  return SHELL_WORDS.split(' ').indexOf(first) >= 0 || ASSIGNMENT.test(first) ? first : null;
+}
 
 /** How much of a written Exec value stands before the place of the wrapper. */
 export function wrapperPlace(raw: Bytes): number {
