@@ -251,6 +251,8 @@ export interface ChoiceDocument {
   /** What kept the entry from following. */
   readonly sentence: string | null;
   readonly warning: string | null;
+  /** A file could not be written. */
+  readonly failed: boolean;
 }
 
 export interface EntriesDocument {
@@ -264,6 +266,8 @@ export interface EntriesDocument {
   readonly problems: readonly { readonly id: string; readonly sentence: string }[];
   /** What there is to say beside single apps. */
   readonly notes: readonly string[];
+  /** Something could not be written. */
+  readonly failed: boolean;
 }
 
 export interface LaunchDocument {

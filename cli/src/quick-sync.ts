@@ -11,5 +11,5 @@ export async function sync(context: Context): Promise<ExitStatus> {
   const document = entriesOf(await new Apps(context.env, context.options.bus).sync());
   if (context.options.json) writeJson(context, document);
   else context.out.write(renderEntries(context.out.paper, document));
-  return 0;
+  return document.failed ? 1 : 0;
 }

@@ -26,7 +26,7 @@ export const SESSION_METHODS = {
       { name: 'options', type: 'a{sv}' },
     ],
     out: [{ name: 'result', type: 'a{sv}' }],
-    doc: 'Keeps a choice for an app and makes its entry follow at once. Result: state s (empty, in-place, edited, stale), sentence s (what kept the entry from following), warning s.',
+    doc: 'Keeps a choice for an app and makes its entry follow at once. Result: state s (empty, in-place, edited, stale), sentence s (what kept the entry from following), warning s, failed b (a file could not be written).',
   },
   Launch: {
     in: [
@@ -39,12 +39,12 @@ export const SESSION_METHODS = {
   Sync: {
     in: [{ name: 'options', type: 'a{sv}' }],
     out: [{ name: 'report', type: 'a{sv}' }],
-    doc: 'Makes all entries follow the choices and the apps that are installed. Report: changes aa{sv} (id s, what s: written, removed or restored, sentence s), problems aa{sv} (id s, sentence s), notes as (sentences beside single apps).',
+    doc: 'Makes all entries follow the choices and the apps that are installed. Report: changes aa{sv} (id s, what s: written, removed or restored, sentence s), problems aa{sv} (id s, sentence s), notes as (sentences beside single apps), failed b (something could not be written).',
   },
   Undo: {
     in: [{ name: 'options', type: 'a{sv}' }],
     out: [{ name: 'report', type: 'a{sv}' }],
-    doc: 'Gives back what was there before, and forgets the choice. Options: all b, or id s. The report is that of Sync: changes aa{sv} (id s, what s, sentence s), problems aa{sv} (id s, sentence s), notes as.',
+    doc: 'Gives back what was there before, and forgets the choice. Options: all b, or id s. The report is that of Sync: changes aa{sv} (id s, what s, sentence s), problems aa{sv} (id s, sentence s), notes as, failed b.',
   },
 } as const satisfies Record<string, MethodSpec>;
 

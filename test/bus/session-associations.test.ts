@@ -63,6 +63,19 @@ describe('apps by type of file', () => {
     expect((await room.run(['ls', '-A', OWN])).stdout).toBe('');
   });
 
+  it('stay when a program lists the entries in the user’s folder anew, and are the same after an undo', async () => {
+    const before = await asked();
+    await command('apps', 'set', 'editor', 'always');
+    // As update-desktop-database writes it.
+    const anew = '[MIME Cache]\nimage/x-one=editor.desktop;\ntext/x-three=editor.desktop;\n';
+    await room.put(`${OWN}/mimeinfo.cache`, anew, '644', 'alice');
+    await command('apps', 'sync');
+    expect((await asked()).names).toEqual(before.names);
+    await command('apps', 'undo', '--all');
+    expect(await asked()).toEqual(before);
+    expect((await room.run(['ls', '-A', OWN])).stdout).toBe('');
+  });
+
   it('come back to the user’s own list as it was', async () => {
     const own = '[MIME Cache]\ntext/x-three=pad.desktop;\n';
     await room.put(`${OWN}/mimeinfo.cache`, own, '600', 'alice');

@@ -50,6 +50,22 @@ describe('the command', () => {
     expect(await session.bus.exists(`${OWN}/${BLENDER}`)).toBe(false);
   });
 
+  it('fails where an entry cannot be written or taken away', async () => {
+    const permit = (mode: string): Promise<unknown> => session.bus.run(['chmod', mode, OWN]);
+    await permit('555');
+    const refused = { code: 1, stdout: expect.stringContaining('could not be written: ') };
+    expect(await run('apps', 'set', 'blender', 'always')).toMatchObject(refused);
+    expect(await run('apps', 'sync')).toMatchObject(refused);
+    await permit('755');
+    expect(await run('apps', 'sync')).toMatchObject({ code: 0 });
+    await permit('555');
+    expect(await run('apps', 'undo', '--all')).toMatchObject(refused);
+    await permit('755');
+    // The choice is gone, so the entry follows as soon as it can.
+    expect(await run('apps', 'sync')).toMatchObject({ code: 0 });
+    expect(await session.bus.exists(`${OWN}/${BLENDER}`)).toBe(false);
+  });
+
   it('says the service’s own sentence when it is refused', async () => {
     const ran = await run('apps', 'set', 'nothing', 'always');
     expect(ran).toMatchObject({ code: 17, stdout: '' });

@@ -51,6 +51,7 @@ describe('a choice', () => {
       state: 'in-place',
       sentence: '',
       warning: '',
+      failed: false,
     });
     expect(await session.bus.get(`${OWN}/${BLENDER}`)).toContain(
       'Exec=/usr/bin/gpu-handoff-run waiting %f\n',
@@ -117,7 +118,7 @@ describe('changes', () => {
 
   it('that change nothing in the list leave the revision as it is', async () => {
     const before = await alice.get('Revision');
-    expect(await alice.call('Sync')).toEqual({ changes: [], problems: [], notes: [] });
+    expect(await alice.call('Sync')).toEqual({ changes: [], problems: [], notes: [], failed: false });
     expect(await alice.get('Revision')).toBe(before);
   });
 });

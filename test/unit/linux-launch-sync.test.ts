@@ -204,6 +204,100 @@ describe('an entry that the user edited', () => {
     expect(home.tree()).toEqual({});
     expect(home.read(`home/.local/share/gpu-handoff/earlier/${BLENDER}`)).toBe(edited);
   });
+
+  it('goes with the wrapper that it begins with, and is kept among the earlier files', async () => {
+    const edited = home.read(place);
+    home.remove('usr/bin/gpu-handoff-run');
+    expect(what(await home.sync())).toEqual([`${BLENDER} removed`]);
+    expect(home.tree()).toEqual({});
+    expect(home.read(`home/.local/share/gpu-handoff/earlier/${BLENDER}`)).toBe(edited);
+  });
+
+  it('stays without the wrapper where it does not need it', async () => {
+    home.write(place, home.read(place).replaceAll(home.wrapper, 'env'));
+    const before = home.tree();
+    home.remove('usr/bin/gpu-handoff-run');
+    expect((await home.sync()).problems).toHaveLength(1);
+    expect(home.tree()).toEqual(before);
+  });
+});
+
+describe('a copy of an entry of ours under another name', () => {
+  const copy = `${OWN}/work.desktop`;
+  beforeEach(async () => {
+    home.install(BLENDER);
+    await home.choose(BLENDER, 'always');
+    home.write(copy, home.read(`${OWN}/${BLENDER}`));
+  });
+
+  it('is the user’s, and stays', async () => {
+    const text = home.read(copy);
+    expect(what(await home.sync())).toEqual([]);
+    await home.undo(null);
+    expect(Object.keys(home.tree())).toEqual(['work.desktop']);
+    expect(home.read(copy)).toBe(text);
+  });
+
+  it('can have a choice of its own, and comes back as it was', async () => {
+    const text = home.read(copy);
+    await home.choose('work.desktop', 'offer');
+    expect(home.read(copy)).toContain('X-GpuHandoff-Choice=offer');
+    await home.undo('work.desktop');
+    expect(home.read(copy)).toBe(text);
+  });
+
+  it('is no choice where the file of choices is missing', async () => {
+    home.remove('home/.config/gpu-handoff/apps.json');
+    await home.choose(BLENDER, 'offer');
+    expect(Object.keys(JSON.parse(home.read('home/.config/gpu-handoff/apps.json')).choices)).toEqual([
+      BLENDER,
+    ]);
+  });
+});
+
+describe('the user’s list of which apps open which files', () => {
+  const place = `${OWN}/mimeinfo.cache`;
+  const list = (lines: string): string => `[MIME Cache]\n${lines}\n`;
+  beforeEach(() => {
+    home.install(BLENDER);
+    home.write('usr/share/applications/mimeinfo.cache', list(`image/x=viewer.desktop;${BLENDER};`));
+  });
+
+  it('made anew over an entry of ours keeps the system’s order, and is gone with the entry', async () => {
+    await home.choose(BLENDER, 'always');
+    home.write(place, list(`image/x=${BLENDER};`));
+    await home.sync();
+    expect(home.read(place)).toContain(`image/x=viewer.desktop;${BLENDER};`);
+    await home.undo(null);
+    expect(home.tree()).toEqual({});
+  });
+
+  it('made anew keeps what is the user’s in it', async () => {
+    await home.choose(BLENDER, 'always');
+    home.write(place, list(`image/x=mine.desktop;${BLENDER};\nimage/y=${BLENDER};\nvideo/z=mine.desktop;`));
+    await home.sync();
+    expect(home.read(place)).toContain(`image/x=mine.desktop;viewer.desktop;${BLENDER};`);
+    await home.undo(null);
+    expect(home.read(place)).toBe(list('image/x=mine.desktop;\nvideo/z=mine.desktop;'));
+  });
+
+  it('made anew just before an undo does not make the app the default', async () => {
+    await home.choose(BLENDER, 'always');
+    home.write(place, list(`image/x=mine.desktop;${BLENDER};`));
+    await home.undo(BLENDER);
+    expect(home.read(place)).toBe(list('image/x=mine.desktop;'));
+  });
+
+  it('comes back byte for byte where the entry is made of the user’s own', async () => {
+    const own = `# his\n${list(`image/x=${BLENDER};`)}`;
+    home.own(BLENDER, entry({ exec: 'my-blender' }));
+    home.write(place, own);
+    const before = home.tree();
+    await home.choose(BLENDER, 'always');
+    expect(home.read(place)).toContain(`image/x=${BLENDER};viewer.desktop;`);
+    await home.undo(null);
+    expect(home.tree()).toEqual(before);
+  });
 });
 
 describe('an entry of the user’s own', () => {
@@ -427,6 +521,7 @@ describe('a home that cannot be written to', () => {
     home.write('home/.local/share/gpu-handoff/originals/other', 'in the way');
     const report = await home.sync();
     expect(what(report).sort()).toEqual([`${BLENDER} written`, 'sub-x.desktop written']);
+    expect(report.failed).toBe(true);
     expect(report.problems).toEqual([
       { id: 'other-y.desktop', sentence: expect.stringMatching(/y\.desktop could not be written: /) },
     ]);

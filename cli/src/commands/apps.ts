@@ -119,17 +119,18 @@ async function set(context: Context, word: string, choice: string): Promise<Exit
     async (client) => {
       const dict = asDict(await client.call('SetChoice', [id, choice]));
       const told = { sentence: textOrNull(dict, 'sentence'), warning: textOrNull(dict, 'warning') };
-      return { version: DOCUMENT_VERSION, id, choice, entry: textOrNull(dict, 'state'), ...told };
+      const failed = flag(dict, 'failed');
+      return { version: DOCUMENT_VERSION, id, choice, entry: textOrNull(dict, 'state'), ...told, failed };
     },
     async (own) => {
-      const { state, sentence, warning } = await own.setChoice(id, choice);
+      const { state, sentence, warning, failed } = await own.setChoice(id, choice);
       const told = { sentence: sentence || null, warning: warning || null };
-      return { version: DOCUMENT_VERSION, id, choice, entry: state || null, ...told };
+      return { version: DOCUMENT_VERSION, id, choice, entry: state || null, ...told, failed };
     },
   );
   if (context.options.json) writeJson(context, document);
   else context.out.write(renderChoice(context.out.paper, document));
-  return 0;
+  return document.failed ? 1 : 0;
 }
 
 function reportOf(value: unknown): EntriesDocument {
@@ -143,6 +144,7 @@ function reportOf(value: unknown): EntriesDocument {
     })),
     problems: asDicts(dict.problems).map((one) => ({ id: text(one, 'id'), sentence: text(one, 'sentence') })),
     notes: texts(dict, 'notes'),
+    failed: flag(dict, 'failed'),
   };
 }
 
@@ -155,7 +157,7 @@ async function undo(context: Context, word: string | null): Promise<ExitStatus> 
   );
   if (context.options.json) writeJson(context, document);
   else context.out.write(renderEntries(context.out.paper, document));
-  return 0;
+  return document.failed ? 1 : 0;
 }
 
 const TRY = 'see “gpu-handoff apps --help”.';

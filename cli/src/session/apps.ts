@@ -59,6 +59,8 @@ export interface ChoiceResult {
   readonly state: EntryState;
   readonly sentence: string;
   readonly warning: string;
+  /** A file could not be written. */
+  readonly failed: boolean;
 }
 
 export interface Listing {
@@ -150,7 +152,8 @@ export class Apps {
       ...report.notes,
       ...report.problems.filter((one) => one.id === id).map((one) => one.sentence),
     ];
-    return { state: after?.state ?? '', sentence: told.join(' '), warning: after?.warning ?? '' };
+    const { failed } = report;
+    return { state: after?.state ?? '', sentence: told.join(' '), warning: after?.warning ?? '', failed };
   }
 
   async sync(): Promise<SyncReport> {

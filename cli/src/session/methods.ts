@@ -45,6 +45,7 @@ function encodeReport(report: SyncReport): Boxes {
     ),
     problems: dicts(report.problems.map((one) => ({ id: s(one.id), sentence: s(one.sentence) }))),
     notes: as(report.notes),
+    failed: b(report.failed),
   };
 }
 
@@ -84,7 +85,8 @@ export function methodsOf({
     async SetChoice({ body }) {
       const [id, choice] = body as [string, string];
       const result = await change(() => apps.setChoice(id, choice));
-      return [{ state: s(result.state), sentence: s(result.sentence), warning: s(result.warning) }];
+      const { state, sentence, warning, failed } = result;
+      return [{ state: s(state), sentence: s(sentence), warning: s(warning), failed: b(failed) }];
     },
 
     async Launch({ body }) {

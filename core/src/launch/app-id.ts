@@ -34,6 +34,16 @@ export function idOfPath(relative: string): string {
   return relative.indexOf('/') < 0 ? relative : relative.split('/').join('-');
 }
 
+/** Whether a path is one of this app's entry, in whatever folder of entries. */
+export function isPathOf(path: string, id: string): boolean {
+  const parts = path.split('/');
+  for (let i = parts.length - 1; i > 0; i -= 1) {
+    const named = parts.slice(i).join('-');
+    if (named.length >= id.length) return named === id;
+  }
+  return false;
+}
+
 /** The id without `.desktop`, as units and windows are named. */
 export function shortAppId(id: string): string {
   return id.slice(-SUFFIX.length) === SUFFIX ? id.slice(0, -SUFFIX.length) : id;

@@ -28,6 +28,27 @@ function listsOf(text: string): Lists {
 }
 
 /**
+ * A list without these apps; the same text where it has none of them, and null where nothing else is in it. Programs
+ * that make the user's own list anew find entries of ours in his folder and take them for his.
+ */
+export function withoutApps(text: string, ids: readonly string[]): string | null {
+  let changed = false;
+  const left: string[] = [];
+  for (const line of text.split('\n')) {
+    const equals = line.charAt(0) === '#' ? -1 : line.indexOf('=');
+    const listed = equals <= 0 ? [] : line.slice(equals + 1).split(';');
+    const kept = listed.filter((id) => ids.indexOf(id.trim()) < 0);
+    if (kept.length === listed.length) left.push(line);
+    else {
+      changed = true;
+      if (kept.some((id) => id.trim() !== '')) left.push(line.slice(0, equals + 1) + kept.join(';'));
+    }
+  }
+  if (!changed) return text;
+  return left.some((line) => line.indexOf('=') > 0) ? left.join('\n') : null;
+}
+
+/**
  * The list for the user's folder: what stands in his own (`base`), and for every type that one of these ids opens, all
  * that the later folders have, so that their order stays as well. Null where nothing has to be added.
  */

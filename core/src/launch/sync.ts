@@ -7,6 +7,8 @@
  * place is kept as a file, the original, and put back when the entry goes.
  */
 import { type Sentence, sentence } from '../words.js';
+import { isPathOf } from './app-id.js';
+import { toUtf8 } from './bytes.js';
 import {
   type Bytes,
   type Choice,
@@ -95,11 +97,18 @@ type Own =
       readonly from: Provenance;
     };
 
+/** What the entry in an app's place says of itself; null where it is none that we made for this app. */
+function madeFrom({ id, own }: AppFiles): Provenance | null {
+  const from = own === null || own.bytes === null ? null : provenanceOf(own.bytes);
+  // Who copies an entry of ours to another name wants a second entry of his own.
+  return from !== null && isPathOf(from.sourcePath, id) ? from : null;
+}
+
 function ownOf(files: AppFiles, digest: Digest): Own {
   const { own } = files;
   if (own === null) return { kind: 'absent' };
   const { bytes } = own;
-  const from = bytes === null ? null : provenanceOf(bytes);
+  const from = madeFrom(files);
   if (bytes === null || from === null) return { kind: 'foreign', file: own };
   const file = Object.assign({}, own, { bytes });
   return { kind: isAsWritten(bytes, digest) ? 'ours' : 'edited', file, from };
@@ -136,11 +145,9 @@ export function sourceOf(files: AppFiles, digest: Digest): AppSource | null {
 
 /** The choice that holds for an app. */
 export function choiceFor(files: AppFiles, choices: Choices | null): Choice {
-  if (choices === null) {
-    const from = files.own === null || files.own.bytes === null ? null : provenanceOf(files.own.bytes);
-    return from === null ? 'untouched' : from.choice;
-  }
-  return choices[files.id] ?? 'untouched';
+  if (choices !== null) return choices[files.id] ?? 'untouched';
+  const from = madeFrom(files);
+  return from === null ? 'untouched' : from.choice;
 }
 
 export function entryState(files: AppFiles, digest: Digest): EntryState {
@@ -165,6 +172,17 @@ function back(files: AppFiles, own: Own, reason: Sentence): SyncOperation[] {
   if (own.kind !== 'ours') return settle(files, own);
   if (original === null) return [{ id, reason, kind: 'remove', path: place }];
   return [{ id, reason, kind: 'restore', from: originalPath, to: place }];
+}
+
+/** The way back from an entry that the user edited, which he finds again among the earlier files. */
+function asideAndBack(files: AppFiles, reason: Sentence): SyncOperation[] {
+  const { id, place, original, originalPath } = files;
+  return [
+    { id, reason: sentence('entry.edited-aside'), kind: 'save', path: place },
+    original === null
+      ? { id, reason, kind: 'remove', path: place }
+      : { id, reason, kind: 'restore', from: originalPath, to: place },
+  ];
 }
 
 /** A crash between keeping and writing leaves the user's file under two names. */
@@ -210,7 +228,16 @@ export function planApp(files: AppFiles, rules: SyncRules): AppPlan {
   const { id, place } = files;
   const { digest, wrapper } = rules;
   const own = ownOf(files, digest);
-  if (own.kind === 'edited') return { id, operations: [], problem: editedProblem(files, digest) };
+  if (own.kind === 'edited') {
+    // Its app would be hidden behind an entry that does not start, for as long as the wrapper is away.
+    if (!rules.wrapperThere && own.file.bytes.indexOf(toUtf8(wrapper)) >= 0)
+      return {
+        id,
+        operations: asideAndBack(files, sentence('entry.no-wrapper', { wrapper })),
+        problem: null,
+      };
+    return { id, operations: [], problem: editedProblem(files, digest) };
+  }
   const leave = (reason: Sentence, problem: Sentence | null): AppPlan => ({
     id,
     operations: back(files, own, reason),
@@ -247,19 +274,8 @@ export function planApp(files: AppFiles, rules: SyncRules): AppPlan {
  * among the earlier files.
  */
 export function planUndo(files: AppFiles, digest: Digest): AppPlan {
-  const { id, place, original, originalPath } = files;
   const own = ownOf(files, digest);
   const reason = sentence('entry.undone');
-  if (own.kind !== 'edited') return { id, operations: back(files, own, reason), problem: null };
-  const save: SyncOperation = {
-    id,
-    reason: sentence('entry.edited-aside'),
-    kind: 'save',
-    path: place,
-  };
-  const last: SyncOperation =
-    original === null
-      ? { id, reason, kind: 'remove', path: place }
-      : { id, reason, kind: 'restore', from: originalPath, to: place };
-  return { id, operations: [save, last], problem: null };
+  const operations = own.kind === 'edited' ? asideAndBack(files, reason) : back(files, own, reason);
+  return { id: files.id, operations, problem: null };
 }

@@ -1,6 +1,7 @@
 /** Keeps the user's list of which apps open which files beside the entries of ours; see mime-cache.ts. */
 import { join } from 'node:path';
-import { isOurCache, withMasked } from '../../launch/mime-cache.js';
+import type { Bytes } from '../../launch/bytes.js';
+import { isOurCache, withMasked, withoutApps } from '../../launch/mime-cache.js';
 import { exists, moveOver, remove, type Step, secondName, writeWhole } from './files.js';
 import type { LaunchFolders } from './folders.js';
 import { CACHE, readBytes } from './look.js';
@@ -15,25 +16,44 @@ function originalOf(folders: LaunchFolders): string {
   return join(folders.originals, CACHE);
 }
 
-/** `ids`: of the apps that have an entry in the user's folder because of us. Returns whether something was changed. */
-export function keepAssociations(folders: LaunchFolders, ids: readonly string[], step: Step): boolean {
+/** Apps that the user's list is about. */
+export interface Concerned {
+  /** With an entry in the user's folder because of us. */
+  readonly placed: readonly string[];
+  /** Which have, or had until now, an entry there because of us alone: a list of the user's own does not name them. */
+  readonly alone: readonly string[];
+}
+
+/** Returns whether something was changed. */
+export function keepAssociations(folders: LaunchFolders, { placed, alone }: Concerned, step: Step): boolean {
   const place = cacheOf(folders);
   const original = originalOf(folders);
   const now = readBytes(place);
   const ours = now !== null && isOurCache(now);
-  const base = ours ? readBytes(original) : now;
+  const found = ours ? readBytes(original) : now;
+  const base = found === null ? null : withoutApps(found, alone);
   const later = folders.others.map((folder) => readBytes(join(folder, CACHE)) ?? '');
-  const wanted = ids.length === 0 ? null : withMasked(base, ids, later);
-  if (wanted === now) return false;
+  const wanted = placed.length === 0 ? null : withMasked(base, placed, later);
   if (wanted === null) {
-    if (!ours) return false;
-    if (exists(original)) moveOver(original, place, step);
-    else remove(place, step);
+    if (!ours && base === found) return false;
+    if (ours && base === found && exists(original)) moveOver(original, place, step);
+    else {
+      put(place, base, step);
+      if (ours) remove(original, step);
+    }
     return true;
   }
+  if (wanted === now && base === found) return false;
   // What is there is the user's or another program's; it takes the place of what was kept before.
-  if (!ours && exists(place)) secondName(place, original, step);
+  if (base !== found) put(original, base, step);
+  else if (!ours && exists(place)) secondName(place, original, step);
   else if (!ours) remove(original, step);
-  writeWhole(place, Buffer.from(wanted, 'latin1'), 0o644, step);
+  put(place, wanted, step);
   return true;
+}
+
+/** Null: no file. */
+function put(path: string, text: Bytes | null, step: Step): void {
+  if (text === null) remove(path, step);
+  else writeWhole(path, Buffer.from(text, 'latin1'), 0o644, step);
 }

@@ -236,6 +236,11 @@ export class LaunchLook {
     return join(this.folders.own, this.relativeOf(id));
   }
 
+  /** Where what stood at an app's place before us is kept, or would be. */
+  originalOf(id: string): string {
+    return join(this.folders.originals, this.relativeOf(id));
+  }
+
   /**
    * The file that an entry of ours says it was made of. Sessions know folders that services may lack (Nix, Guix, a
    * profile's own), and an app is not gone because one that looks does not know where it is.
@@ -254,7 +259,6 @@ export class LaunchLook {
   filesOf(id: string): AppFiles {
     const known = this.read.get(id);
     if (known !== undefined) return known;
-    const relative = this.relativeOf(id);
     const place = this.placeOf(id);
     const found = (file: SeenFile | undefined, madeFor: string): FoundFile | null =>
       file === undefined
@@ -266,7 +270,7 @@ export class LaunchLook {
       id,
       place,
       own,
-      originalPath: join(this.folders.originals, relative),
+      originalPath: this.originalOf(id),
       original: found(this.originals.get(id), dirname(place)),
       below: found(below, below === undefined ? '' : dirname(below.path)),
     };

@@ -15,7 +15,7 @@ import {
   type SyncRules,
 } from '../../launch/sync.js';
 import { type Sentence, say, sentence } from '../../words.js';
-import { cacheOf, keepAssociations } from './associations.js';
+import { type Concerned, cacheOf, keepAssociations } from './associations.js';
 import { carryOut } from './carry-out.js';
 import { choicesOf, moveAside, readChoices, type StoredChoices, writeChoices } from './choices.js';
 import { codeOf, type Step } from './files.js';
@@ -59,6 +59,8 @@ export interface SyncReport {
   readonly problems: readonly { readonly id: string; readonly sentence: string }[];
   /** What there is to say beside single apps; empty where there is nothing. */
   readonly notes: readonly string[];
+  /** Something that was to be done could not be: a file could not be written, or changed at the same moment. */
+  readonly failed: boolean;
 }
 
 export const digest = (bytes: Bytes): string => createHash('sha256').update(bytes, 'latin1').digest('hex');
@@ -139,22 +141,32 @@ interface Round {
 /** Whether an entry of ours is there once a plan is carried out. */
 function isOurs(look: LaunchLook, { id, operations }: AppPlan): boolean {
   const last = operations[operations.length - 1];
-  return last === undefined ? choiceFor(look.filesOf(id), null) !== 'untouched' : last.kind === 'write';
+  return last === undefined ? wasOurs(look, id) : last.kind === 'write';
 }
 
-/** Apps that have an entry of ours in the user's folder. Those without a plan are as their choices were made true. */
-function placed(
+function wasOurs(look: LaunchLook, id: string): boolean {
+  return choiceFor(look.filesOf(id), null) !== 'untouched';
+}
+
+/** The apps with entries of ours after the plans. Those without a plan are as their choices were made true. */
+function concernedByUs(
   look: LaunchLook,
   plans: readonly AppPlan[],
   choices: Choices | null,
   keys: ReadonlyMap<string, string>,
-): string[] {
+): Concerned {
   const planned = new Map(plans.map((plan) => [plan.id, plan]));
-  const ids = new Set([...Object.keys(choices ?? {}), ...planned.keys()]);
-  return [...ids].filter((id) => {
+  const placed: string[] = [];
+  const alone: string[] = [];
+  for (const id of new Set([...Object.keys(choices ?? {}), ...planned.keys()])) {
     const plan = planned.get(id);
-    return keys.has(look.placeOf(id)) && (plan === undefined || isOurs(look, plan));
-  });
+    const there = keys.has(look.placeOf(id));
+    const ours = there && (plan === undefined || isOurs(look, plan));
+    if (ours) placed.push(id);
+    const gone = !there && plan !== undefined && wasOurs(look, id);
+    if ((ours || gone) && !keys.has(look.originalOf(id))) alone.push(id);
+  }
+  return { placed, alone };
 }
 
 function carryOutPlans(
@@ -174,7 +186,7 @@ function carryOutPlans(
   const cache = cacheOf(look.folders);
   let whole = done.problems.length === 0;
   try {
-    if (keepAssociations(look.folders, placed(look, plans, choices, keys), step)) {
+    if (keepAssociations(look.folders, concernedByUs(look, plans, choices, keys), step)) {
       const now = seenAt(cache, '');
       if (now === null) keys.delete(cache);
       else keys.set(cache, now.key);
@@ -190,7 +202,7 @@ function carryOutPlans(
     return what === null ? [] : [{ id, what, sentence: say(operation.reason) }];
   });
   const problems = [...told, ...done.problems].map(({ id, problem }) => ({ id, sentence: say(problem) }));
-  return { report: { changes, problems, notes }, keys, whole };
+  return { report: { changes, problems, notes, failed: !whole }, keys, whole };
 }
 
 /** A look after what an interrupted sync left half written is gone. */
@@ -240,14 +252,14 @@ function syncAll(job: SyncJob): SyncReport {
     const after = new LaunchLook(folders);
     const settled = sameKeys(after.keys, done.keys);
     if (settled || round === MOST_ROUNDS) {
-      const { problems, notes } = done.report;
+      const { problems, notes, failed } = done.report;
       if (settled && done.whole && !look.unsure)
         writeIndex(
           folders.index,
           { fingerprint: fingerprint(done.keys, folders, stored, rules), problems },
           step,
         );
-      return { changes, problems, notes };
+      return { changes, problems, notes, failed };
     }
     look = after;
   }
@@ -266,9 +278,9 @@ export async function syncEntries(job: SyncJob): Promise<SyncReport> {
   const stored = readChoices(folders.choices);
   choicesOf(stored, folders.choices);
   const look = new LaunchLook(folders);
-  if (isUnused(look, stored)) return { changes: [], problems: [], notes: [] };
+  if (isUnused(look, stored)) return { changes: [], problems: [], notes: [], failed: false };
   const remembered = unchanged(look, job, stored);
-  if (remembered !== null) return { changes: [], problems: remembered.problems, notes: [] };
+  if (remembered !== null) return { changes: [], problems: remembered.problems, notes: [], failed: false };
   checkOwner(folders);
   return locked(folders.lock, () => syncAll(job));
 }
