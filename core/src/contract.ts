@@ -81,7 +81,7 @@ export const METHODS = {
       { name: 'options', type: 'a{sv}' },
     ],
     out: [{ name: 'operation', type: 's' }],
-    doc: 'Ends holders by the ids that GetHolders gave (an empty list: all of them), politely; option force b ends after the time limit by force. Actions: end-own, end-others, stop-services, by what is named.',
+    doc: 'Ends holders by the ids that GetHolders gave (an empty list: all of them), politely; option force b ends after the time limit by force. Who has let go of the card meanwhile is passed over; where that is everybody, NoSuchHolder. Actions: end-own, end-others, stop-services, by what is named.',
   },
   Cancel: {
     in: [

@@ -168,6 +168,14 @@ describe('what does not end', () => {
   });
 });
 
+test('a process that has ended meanwhile keeps nobody from ending the others', async () => {
+  const one = await house();
+  const id = hold(one, 'blender');
+  const [pid] = id.split(':');
+  expect(endOf(await endAll(one, ['1:1', id, `${pid}:1`], ALL))).toBe('done');
+  expect(acts(one)).toEqual(['signal-process']);
+});
+
 describe('refused before anything is ended', () => {
   const refused = async (one: House, ids: string[], options: EndOptions, end: RegExp, uid = 1000) => {
     expect(endOf(await endAll(one, ids, options, uid))).toMatch(end);
@@ -188,17 +196,19 @@ describe('refused before anything is ended', () => {
     await refused(one, [id], FORCE, /^failed Refused: systemd \(process 1, root\) belongs to the session/);
   });
 
-  test('ids of processes that are gone, or of others with the same number: nothing else is ended either', async () => {
+  const NONE = /^failed NoSuchHolder: What “.*” names does not hold the card any more/;
+
+  test('what is no id of a holder: nothing else is ended either', async () => {
     const one = await house();
     const id = hold(one, 'blender');
     const [pid] = id.split(':');
-    for (const wrong of ['1:1', `${pid}:1`, 'blender', '', pid ?? ''])
-      await refused(
-        one,
-        [id, wrong],
-        ALL,
-        /^failed NoSuchHolder: What “.*” names does not hold the card any more/,
-      );
+    for (const wrong of ['blender', '', pid ?? '']) await refused(one, [id, wrong], ALL, NONE);
+  });
+
+  test('processes that are all gone, or others with the same number', async () => {
+    const one = await house();
+    const [pid] = hold(one, 'blender').split(':');
+    await refused(one, ['1:1', `${pid}:1`], ALL, NONE);
   });
 
   test('nobody holds it', async () => {

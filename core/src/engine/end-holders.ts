@@ -11,6 +11,9 @@ import type { Run, Workshop } from './workshop.js';
 /** How long a process may take to go after SIGKILL, before it counts as hanging in the kernel. */
 const KILL_MS = 5000;
 
+/** Process number and start time. */
+const HOLDER_ID = /^\d+:\d+$/;
+
 export interface EndOptions {
   readonly force: boolean;
   /** Powers that the caller was granted. */
@@ -89,10 +92,10 @@ function refuseWrongChoice(
   uid: number,
 ): void {
   const card = workshop.cards.filter((one) => one.id === id)[0]?.name ?? id;
-  for (const wanted of ids) {
-    if (!chosen.some((holder) => holder.id === wanted))
-      throw failure('NoSuchHolder', 'error.no-such-holder', { holder: printable(wanted, 40) });
-  }
+  // Who has ended or let go of the card meanwhile is as he was wanted: apps' helpers come and go all the time.
+  const wrong = ids.filter((wanted) => !HOLDER_ID.test(wanted)).concat(chosen.length === 0 ? ids : [])[0];
+  if (wrong !== undefined)
+    throw failure('NoSuchHolder', 'error.no-such-holder', { holder: printable(wrong, 40) });
   if (chosen.length === 0) {
     const blocked = inTheWay(report)[0];
     if (blocked !== undefined)
