@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, onTestFailed, test } from 'vitest';
-import { app, guestHasCard, helperLog, picture, publishedState, workstation } from './product.js';
+import { app, gpuHandoff, guestHasCard, helperLog, picture, publishedState, workstation } from './product.js';
 import { Guest, guestXml, type Machine, until } from './rig/index.js';
 
 const HOOK = '/etc/libvirt/hooks/qemu.d/gpu-handoff';
@@ -82,6 +82,49 @@ describe('libvirt started by any program', () => {
         "<disk type='file' device='disk'><source file='/nowhere/at/all.img'/><target dev='sdb' bus='sata'/></disk>",
     });
     expect((await broken.virsh('start')).code).toBe(1);
+    await isHome();
+  });
+
+  /** In the middle of a hand-off: a part of the driver is gone. */
+  const HALF_WAY = 'until ! grep -q ^nvidia_drm /proc/modules; do sleep 0.05; done';
+  const START = 'virsh --connect qemu:///system start win';
+
+  test('a VM that is started beside our own hand-off of it runs, and nobody is told otherwise', async () => {
+    tellOnFailure();
+    const [ours, theirs] = await Promise.all([
+      gpuHandoff(machine, ['hand-off', 'win']),
+      machine.run(`${HALF_WAY}; ${START}`),
+    ]);
+    expect(ours).toMatchObject({ code: 0, stderr: '' });
+    // One of the two finds it running.
+    expect([theirs.code, theirs.stderr.replace(/.*already (active|running).*/s, '')]).toEqual([
+      expect.any(Number),
+      '',
+    ]);
+    expect(await guestHasCard(machine)).toEqual({ driver: 'vfio-pci', opened: true, modules: '' });
+    await guest.destroy();
+    await isHome();
+  });
+
+  test('a VM that is started again while its failed hand-off is undone waits for that, and gets the card', async () => {
+    tellOnFailure();
+    const late = await Guest.define(machine, {
+      name: 'late',
+      devicesXml:
+        "<disk type='file' device='disk'><source file='/run/late.img'/><target dev='sdb' bus='sata'/></disk>",
+    });
+    const gone = 'until ! grep -q ^nvidia /proc/modules; do sleep 0.05; done';
+    const back = 'until grep -q ^nvidia /proc/modules; do sleep 0.02; done';
+    const [ours, theirs] = await Promise.all([
+      gpuHandoff(machine, ['hand-off', 'late']),
+      machine.run(
+        `${gone}; ${back}; truncate -s 1M /run/late.img; virsh --connect qemu:///system start late`,
+      ),
+    ]);
+    expect(ours.code).toBe(1);
+    expect(theirs).toMatchObject({ code: 0, stderr: '' });
+    expect(await guestHasCard(machine)).toEqual({ driver: 'vfio-pci', opened: true, modules: '' });
+    await late.destroy();
     await isHome();
   });
 
