@@ -18,9 +18,14 @@ interface Example {
   readonly what: string;
 }
 
+/** What a terminal has at least, and what commander takes where it cannot know. */
+const COLUMNS = 80;
+
 function examples(list: readonly Example[]): string {
   const widest = Math.max(...list.map((one) => one.line.length));
-  const lines = list.map(({ line, what }) => `  ${line.padEnd(widest)}  ${what}`);
+  const beside = list.map(({ line, what }) => `  ${line.padEnd(widest)}  ${what}`);
+  const below = list.map(({ line, what }) => `  ${line}\n      ${what}`);
+  const lines = beside.every((line) => line.length <= COLUMNS) ? beside : below;
   return `\nExamples:\n${lines.join('\n')}\n`;
 }
 
@@ -30,10 +35,11 @@ function argumentTerm(argument: Argument): string {
 }
 
 const COMMON_ENDING = `
-Exit status: 0 done, 1 failed, 2 wrong usage, 3 not authorized, 4 no such VM, 5 no such card,
-6 card held, 7 refused, 8 busy, 9 stuck until a reboot, 10 no helper, 11 cancelled,
-12 nothing to cancel, 13 no such holder, 14 configuration, 15 no libvirt, 17 no such app,
-18 no per-user service, 130 interrupted.
+Exit status: 0 done, 1 failed, 2 wrong usage, 3 not authorized, 4 no such VM,
+5 no such card, 6 card held, 7 refused, 8 busy, 9 stuck until a reboot,
+10 no helper, 11 cancelled, 12 nothing to cancel, 13 no such holder,
+14 configuration, 15 no libvirt, 17 no such app, 18 no per-user service,
+130 interrupted.
 `;
 
 function commonOptions(program: Command, env: Readonly<Record<string, string | undefined>>): CommonOptions {
@@ -196,7 +202,7 @@ export function buildProgram(
     'apps [DO] [APP] [CHOICE]',
     'show and choose which apps run on the dGPU',
     [
-      { line: 'gpu-handoff apps', what: 'all apps in the menus, with their choices' },
+      { line: 'gpu-handoff apps', what: 'apps of the menus with their choices' },
       { line: 'gpu-handoff apps set blender always', what: 'from every menu on the dGPU' },
       { line: 'gpu-handoff apps set firefox offer', what: 'an action in its own menu' },
       { line: 'gpu-handoff apps set steam never', what: 'though its entry asks for the dGPU' },

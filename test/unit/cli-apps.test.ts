@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CommonOptions, Context } from '../../cli/src/context.js';
 import type { AppsDocument } from '../../cli/src/documents.js';
 import { run } from '../../cli/src/program.js';
-import { renderApps } from '../../cli/src/render/apps.js';
+import { renderApps, renderChoice } from '../../cli/src/render/apps.js';
 import { NO_BUS, outlet, paper, type Ran } from './support-cli.js';
 import { entry, LaunchHome, OWN } from './support-launch-home.js';
 
@@ -116,6 +116,23 @@ describe('the list', () => {
 });
 
 describe('a choice', () => {
+  test('of an app with a long id is told in 80 columns', () => {
+    const id = `${'com.example.'.repeat(6)}Editor.desktop`;
+    const choice = 'always';
+    const document = {
+      version: 1,
+      id,
+      choice,
+      entry: 'in-place',
+      sentence: null,
+      warning: null,
+      failed: false,
+    };
+    const lines = renderChoice(paper(80), document).split('\n');
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(80);
+    expect(lines.join(' ')).toContain('always');
+  });
+
   test('is made with the short id, and taken back', async () => {
     // The wrapper is not installed on the machine of the test, so no entry is made; the choice is kept.
     const { out, status } = await command('apps', 'set', 'blender', 'always', '--json');
@@ -181,6 +198,39 @@ describe('launch', () => {
   });
 });
 
+describe('what launch is given', () => {
+  /** What a program of the user gets, started with these words in a folder of its own. */
+  async function given(...words: string[]): Promise<string> {
+    const [whole, begun] = [home.path('called'), home.path('begun')];
+    home.write('bin/note', `#!/bin/sh\nprintf '%s|' "$@" > ${begun}\nmv ${begun} ${whole}\n`, 0o755);
+    home.write('home/another', '');
+    home.install('note.desktop', entry({ exec: `${home.path('bin/note')} %U`, name: 'Note' }));
+    const before = process.cwd();
+    process.chdir(home.path('home'));
+    try {
+      expect(await command('launch', '--igpu', 'note', ...words)).toMatchObject({ status: 0 });
+    } finally {
+      process.chdir(before);
+    }
+    await expect.poll(() => home.exists('called')).toBe(true);
+    return home.read('called');
+  }
+
+  test('is a file where there is one, though it is called like an address', async () => {
+    home.write('home/Alien: Covenant.mkv', '');
+    expect(await given('Alien: Covenant.mkv')).toBe(`file://${home.path('home')}/Alien%3A%20Covenant.mkv|`);
+  });
+
+  test('is an address where there is no such file', async () => {
+    expect(await given('https://example.org/')).toBe('https://example.org/|');
+  });
+
+  test('may be a card’s address without its domain', async () => {
+    const { status, err } = await command('launch', '--card', '7F:1f.7', 'blender');
+    expect([status, err]).toEqual([5, expect.stringContaining('“0000:7f:1f.7”')]);
+  });
+});
+
 describe('completion', () => {
   const complete = async (line: string): Promise<string[]> =>
     (await command('__complete', 'bash', line, ' \t\n"\'><=;|&(:')).out
@@ -198,5 +248,17 @@ describe('completion', () => {
     ]);
     expect(await complete('gpu-handoff launch org.')).toEqual(['org.gimp.GIMP']);
     expect(await complete('gpu-handoff apps sync ')).toEqual([]);
+  });
+
+  test.each(['--action new-window', '--card 0000:01:00.0', '--card=0000:01:00.0', '--file x.desktop'])(
+    'does not take %s for the app',
+    async (option) => {
+      expect(await complete(`gpu-handoff launch ${option} org.`)).toEqual(['org.gimp.GIMP']);
+    },
+  );
+
+  test('offers no app for the value of an option', async () => {
+    for (const option of ['--file', '--action'])
+      expect(await complete(`gpu-handoff launch ${option} bl`)).toEqual([]);
   });
 });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { treeOf } from '../../cli/src/completion/tree.js';
 import { buildProgram } from '../../cli/src/program.js';
+import { widthOf } from '../../cli/src/render/width.js';
 import { FAILURES } from '../../core/src/errors.js';
 import { simulatedMachine } from '../../core/src/linux/simulated/machine.js';
 import { editModel } from '../../core/src/linux/simulated/model.js';
@@ -47,12 +48,28 @@ describe('help', () => {
     expect(ran.out).toContain('Examples:');
   });
 
-  test('names every command, every exit status, and fits 80 columns', async () => {
+  test('names every command', async () => {
     const { out, status } = await command(['--help']);
     expect(status).toBe(0);
     for (const name of COMMANDS) expect(out).toContain(`\n  ${name}`);
-    for (const line of out.split('\n')) expect(line.length).toBeLessThanOrEqual(100);
     expect(out).not.toContain('__complete');
+  });
+
+  test('names every exit status that a command ends with', async () => {
+    const { out } = await command(['--help']);
+    const said = out.slice(out.indexOf('Exit status:'));
+    // With a helper of another version there is nothing that a script could do.
+    for (const [name, status] of Object.entries(FAILURES))
+      if (name !== 'UnknownMethod') expect(said).toMatch(new RegExp(`\\b${status} [a-z]`));
+  });
+
+  // `run --help` is the wrapper's.
+  const EVERY = ['', ...buildProgram({}).command.commands.map((one) => one.name())];
+
+  test.each(EVERY)('“gpu-handoff help %s” fits 80 columns', async (name) => {
+    const { out, status } = await command(['help', ...(name === '' ? [] : [name])]);
+    expect([status, out]).toEqual([0, expect.stringContaining('Usage: gpu-handoff')]);
+    expect(out.split('\n').filter((line) => widthOf(line) > 80)).toEqual([]);
   });
 
   test('the version is said', async () => {

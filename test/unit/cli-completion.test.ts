@@ -124,6 +124,8 @@ describe('the names that are offered', () => {
     expect(await at('gpu-handoff hand-off win11 ')).toEqual([]);
     expect(await at('gpu-handoff end-holders 0000:01:00.0 Bl')).toEqual(['Blender']);
     expect(await at('gpu-handoff take-back 0000:01:')).toEqual(['00.0']);
+    expect(await at('gpu-handoff launch --card 0000:01:')).toEqual(['00.0']);
+    expect(await at('gpu-handoff run --card=')).toEqual(['0000:01:00.0']);
     expect(await at('gpu-handoff status ')).toEqual([]);
     expect(await at('gpu-handoff nonsense ')).toEqual([]);
   });

@@ -8,18 +8,46 @@ import type { Command } from 'commander';
 import { printable } from '../../../core/src/words.js';
 import { type Candidate, candidates } from '../completion/candidates.js';
 import { atCursor, replacements } from '../completion/shell-words.js';
-import { type ArgumentKind, kindsAt, type Tree, treeOf } from '../completion/tree.js';
+import {
+  type ArgumentKind,
+  kindsAt,
+  optionsWithValue,
+  type Tree,
+  type TreeCommand,
+  type TreeOption,
+  treeOf,
+} from '../completion/tree.js';
 import type { Context, ExitStatus } from '../context.js';
 
-/** The arguments before the cursor: the command's name, then those of the command. */
-function argumentsIn(tree: Tree, words: readonly string[]): string[] {
-  const found: string[] = [];
+interface Place {
+  readonly command: TreeCommand | null;
+  /** Those of the command before the cursor. */
+  readonly args: readonly string[];
+  /** The option whose value is at the cursor. */
+  readonly option: TreeOption | null;
+}
+
+function withValue(command: TreeCommand | null, long: string): TreeOption | null {
+  return (command === null ? [] : optionsWithValue(command)).find((option) => option.long === long) ?? null;
+}
+
+/** What the words before the cursor lead to. An option's value is no argument. */
+function placeAfter(tree: Tree, words: readonly string[]): Place {
+  let command: TreeCommand | null = null;
+  const args: string[] = [];
   for (let i = 1; i < words.length; i += 1) {
     const word = words[i] ?? '';
-    if (tree.hiddenWithValue.includes(word)) i += 1;
-    else if (!word.startsWith('-')) found.push(word);
+    const option = withValue(command, word);
+    if (option !== null && i === words.length - 1) return { command, args, option };
+    if (option !== null || tree.hiddenWithValue.includes(word)) i += 1;
+    else if (word.startsWith('-')) continue;
+    else if (command !== null) args.push(word);
+    else {
+      command = tree.commands.find((one) => one.name === word) ?? null;
+      if (command === null) break;
+    }
   }
-  return found;
+  return { command, args, option: null };
 }
 
 /** Names that begin like what is typed; the other names of a thing only once something is typed. */
@@ -29,11 +57,16 @@ function offered(list: readonly Candidate[], typed: string): string[] {
 
 async function forBash(context: Context, tree: Tree, line: string, breaks: string): Promise<string[]> {
   const cursor = atCursor(line, breaks);
-  const [name, ...args] = argumentsIn(tree, cursor.before);
-  const command = tree.commands.find((one) => one.name === name);
-  if (command === undefined) return [];
-  const list = await candidates(context, kindsAt(command, args.length), args[0] ?? '');
-  return replacements(offered(list, cursor.value), cursor);
+  const { command, args, option } = placeAfter(tree, cursor.before);
+  if (command === null) return [];
+  // `--card=ADDRESS` is one word, of which readline completes what follows the equals sign.
+  const [long = '', typed] = cursor.value.split(/=(.*)/s);
+  const joined = typed === undefined || option !== null ? null : withValue(command, long);
+  const kinds = (option ?? joined)?.value ?? kindsAt(command, args.length);
+  const begin = joined === null ? '' : `${long}=`;
+  const list = await candidates(context, kinds, args[0] ?? '');
+  const names = offered(list, cursor.value.slice(begin.length)).map((name) => begin + name);
+  return replacements(names, cursor);
 }
 
 export async function complete(

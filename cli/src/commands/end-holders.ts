@@ -3,7 +3,7 @@ import { FAILURES, failure } from '../../../core/src/errors.js';
 import type { ManagerClient } from '../bus/client.js';
 import { decodeHolders } from '../bus/decode.js';
 import { cardNames } from '../card-names.js';
-import { cardsNamed, chooseCard, holdersNamed } from '../choose.js';
+import { cardAndHolders, holdersNamed } from '../choose.js';
 import type { Context, ExitStatus } from '../context.js';
 import {
   type CardDocument,
@@ -21,17 +21,6 @@ export interface EndHoldersOptions {
   readonly dryRun: boolean;
 }
 
-/** The card and the holders among the words: the first word is a card where one has that address or name. */
-function split(
-  cards: readonly CardDocument[],
-  words: readonly string[],
-): { readonly card: CardDocument; readonly holders: readonly string[] } {
-  const [first, ...others] = words;
-  if (first !== undefined && cardsNamed(cards, first).length > 0)
-    return { card: chooseCard(cards, first), holders: others };
-  return { card: chooseCard(cards, null, (card) => card.state === 'host'), holders: words };
-}
-
 /** What would be ended. Without words that is all that stands in the way, but for the session itself. */
 function chosen(report: HoldersDocument, words: readonly string[]): HolderDocument[] {
   if (words.length === 0) return report.holders.filter((one) => !one.stopsByItself && !one.essential);
@@ -45,7 +34,11 @@ export function endHolders(
 ): Promise<ExitStatus> {
   return withHelper(context, async (client) => {
     const { cards } = await client.state();
-    const { card, holders } = split(cards, words);
+    const { card, holders } = await cardAndHolders(
+      cards,
+      words,
+      async (one) => (await report(client, one)).holders,
+    );
     if (options.dryRun) return preview(context, client, card, holders);
     let ids: readonly string[] = [];
     if (holders.length > 0) ids = chosen(await report(client, card), holders).map((holder) => holder.id);

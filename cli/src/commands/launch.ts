@@ -1,12 +1,13 @@
 /** `gpu-handoff launch`: starts an app now, on the dGPU or the iGPU. */
-import { realpathSync } from 'node:fs';
-import { resolve } from 'node:path';
+import { existsSync, realpathSync } from 'node:fs';
+import { isAbsolute, resolve } from 'node:path';
 import { asDict, count, text } from '../../../core/src/dict.js';
 import { idOfPath } from '../../../core/src/launch/app-id.js';
 import { isFileArgument } from '../../../core/src/launch/exec.js';
 import { launchFolders } from '../../../core/src/linux/launch/folders.js';
 import type { StartResult } from '../../../core/src/linux/launch/start-app.js';
 import { printable } from '../../../core/src/words.js';
+import { wholeAddress } from '../choose.js';
 import { type Context, type ExitStatus, writeJson } from '../context.js';
 import { DOCUMENT_VERSION, type LaunchDocument } from '../documents.js';
 import { UsageError } from '../failure.js';
@@ -42,6 +43,13 @@ function idOfFile(context: Context, path: string): string | null {
   return null;
 }
 
+/** A file or an address as the app is to get it. A file may be called like an address: `Alien: Covenant.mkv`. */
+function argumentOf(word: string): string {
+  if (isAbsolute(word)) return word;
+  const path = resolve(word);
+  return isFileArgument(word) && !existsSync(path) ? word : path;
+}
+
 function documentOf(id: string, { pid, on, warning }: StartResult): LaunchDocument {
   return { version: DOCUMENT_VERSION, id, pid, on, warning: warning || null };
 }
@@ -69,14 +77,11 @@ export async function launch(
   const [word] = words;
   if (given === null && word === undefined)
     throw new UsageError('Say which app, or --file and a .desktop file: see “gpu-handoff launch --help”.');
-  const files = (given === null ? words.slice(1) : words).map((file) =>
-    isFileArgument(file) ? file : resolve(file),
-  );
   const wish: LaunchWish = {
     on: options.igpu ? 'igpu' : 'dgpu',
-    card: options.card,
+    card: options.card === null ? null : wholeAddress(options.card),
     action: options.action,
-    files,
+    files: (given === null ? words.slice(1) : words).map(argumentOf),
     activationToken: context.env.XDG_ACTIVATION_TOKEN || context.env.DESKTOP_STARTUP_ID || '',
   };
   const id = given === null ? appId(word ?? '') : idOfFile(context, given);

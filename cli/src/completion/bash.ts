@@ -1,5 +1,5 @@
 /** The completion for bash. Commands and options stand in the script; names are asked for. */
-import { isDynamic, staticWords, type Tree, type TreeCommand } from './tree.js';
+import { isDynamic, optionsWithValue, staticWords, type Tree, type TreeCommand } from './tree.js';
 
 function flags(options: Tree['options']): string {
   return options
@@ -11,6 +11,10 @@ function branch(tree: Tree, command: TreeCommand): string {
   const kinds = command.args.flatMap((argument) => argument.kinds);
   const words = staticWords(tree, kinds).join(' ');
   const lines = [`options='${flags([...command.options, ...tree.options])}'`];
+  const valued = optionsWithValue(command);
+  const paths = valued.filter((option) => option.value?.includes('file'));
+  if (valued.length > 0) lines.push(`valued=' ${valued.map((option) => option.long).join(' ')} '`);
+  if (paths.length > 0) lines.push(`paths=' ${paths.map((option) => option.long).join(' ')} '`);
   if (words !== '') lines.push(`words='${words}'`);
   if (isDynamic(kinds)) lines.push('ask=yes');
   if (kinds.includes('file')) lines.push('files=yes');
@@ -24,6 +28,8 @@ export function bashScript(tree: Tree): string {
   return `# bash completion for ${name}. Written by “${name} completion bash”.
 ${fn}() {
   local current=\${COMP_WORDS[COMP_CWORD]} command= options= words= ask= files= program= i
+  # Options with a value, those whose value names a file, and the one whose value is at the cursor.
+  local valued= paths= option=
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     case \${COMP_WORDS[i]} in
@@ -42,15 +48,27 @@ ${fn}() {
       ;;
 ${tree.commands.map((command) => branch(tree, command)).join('\n')}
   esac
+  for ((i++; i < COMP_CWORD; i++)); do
+    if [[ $valued == *" \${COMP_WORDS[i]} "* ]]; then
+      option=\${COMP_WORDS[i]}
+      # Bash takes values apart, too: at the equals sign before them, and at colons.
+      [[ \${COMP_WORDS[i + 1]} != = ]] || i=$((i + 1))
+      i=$((i + 1))
+      while [[ \${COMP_WORDS[i + 1]} == :* ]]; do i=$((i + 2)); done
+      ((i >= COMP_CWORD)) || option=
+    elif [[ \${COMP_WORDS[i]} == -- ]]; then
+      i=$((i + 1))
+      break
+    elif [[ -n $program && \${COMP_WORDS[i]} != -* ]]; then
+      break
+    fi
+  done
+  if [[ -n $option ]]; then
+    words= program= ask=yes files=
+    [[ $paths != *" $option "* ]] || files=yes
+    [[ $current != = ]] || current=
+  fi
   if [[ -n $program ]]; then
-    for ((i++; i < COMP_CWORD; i++)); do
-      case \${COMP_WORDS[i]} in
-        --card) i=$((i + 1)) ;;
-        --) i=$((i + 1)) && break ;;
-        -*) ;;
-        *) break ;;
-      esac
-    done
     if ((i < COMP_CWORD)) && declare -F _command_offset > /dev/null; then
       _command_offset "$i"
       return

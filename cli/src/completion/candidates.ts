@@ -1,7 +1,7 @@
 /** The names that can stand for an argument, with what they are. */
 import type { ManagerClient } from '../bus/client.js';
 import { decodeHolders, decodeMachines } from '../bus/decode.js';
-import { chooseCard, type NamedCard } from '../choose.js';
+import { cardsBeforeHolders, chooseCard, type NamedCard } from '../choose.js';
 import type { Context } from '../context.js';
 import type { HolderDocument } from '../documents.js';
 import { withHelperOrNull } from '../helper.js';
@@ -62,23 +62,21 @@ async function vms(sources: Sources): Promise<Candidate[]> {
   });
 }
 
-async function cards(sources: Sources): Promise<Candidate[]> {
+/** `named`: also by their names. */
+async function cards(sources: Sources, named: boolean): Promise<Candidate[]> {
   const dgpus = (await sources.cards()).filter((card) => card.role === 'dgpu');
-  return dgpus.flatMap(({ address, name }) => [
-    { value: address, description: name, other: false },
-    { value: name, description: address, other: true },
-  ]);
+  return dgpus.flatMap(({ address, name }) => {
+    const byAddress = { value: address, description: name, other: false };
+    return named ? [byAddress, { value: name, description: address, other: true }] : [byAddress];
+  });
 }
+
+const isAtHome = (card: NamedCard): boolean => card.state === 'host';
 
 async function holders(sources: Sources, word: string): Promise<Candidate[]> {
   const all = await sources.cards();
-  let card: NamedCard;
-  try {
-    card = chooseCard(all, word);
-  } catch {
-    // The first word names no card, so it is a holder of the only one.
-    card = chooseCard(all, null);
-  }
+  const [named, another] = cardsBeforeHolders(all, word);
+  const card = named !== undefined && another === undefined ? named : chooseCard(all, null, isAtHome);
   const found = await sources.holders(card.address);
   const names = new Map<string, HolderDocument[]>();
   for (const one of found) names.set(shortName(one), [...(names.get(shortName(one)) ?? []), one]);
@@ -95,7 +93,7 @@ async function ask(sources: Sources, kinds: readonly ArgumentKind[], first: stri
   const lists = await Promise.all(
     kinds.map((kind) => {
       if (kind === 'vm') return vms(sources);
-      if (kind === 'card') return cards(sources);
+      if (kind === 'card' || kind === 'address') return cards(sources, kind === 'card');
       return kind === 'holder' ? holders(sources, first) : [];
     }),
   );

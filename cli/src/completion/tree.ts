@@ -1,10 +1,12 @@
 /** The command line as the completions need it, read from commander's own tree. */
-import type { Command } from 'commander';
+import type { Command, Option } from 'commander';
 
 /** What an argument names; null where the completion knows nothing about it. */
 export type ArgumentKind =
   | 'vm'
   | 'card'
+  // A card's, where its name would not do.
+  | 'address'
   | 'holder'
   | 'shell'
   | 'command'
@@ -19,7 +21,8 @@ export interface TreeOption {
   readonly long: string;
   readonly short: string | null;
   readonly description: string;
-  readonly takesValue: boolean;
+  /** What its value names, empty where the completion knows nothing about it; null where it takes no value. */
+  readonly value: readonly ArgumentKind[] | null;
 }
 
 export interface TreeArgument {
@@ -48,6 +51,7 @@ export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 const KINDS: Readonly<Record<string, ArgumentKind>> = {
   VM: 'vm',
   CARD: 'card',
+  ADDRESS: 'address',
   HOLDER: 'holder',
   SHELL: 'shell',
   command: 'command',
@@ -55,8 +59,16 @@ const KINDS: Readonly<Record<string, ArgumentKind>> = {
   APP: 'app',
   CHOICE: 'choice',
   FILE: 'file',
+  PATH: 'file',
   PROGRAM: 'program',
 };
+
+/** Of `--card <ADDRESS>`: an address. */
+function valueKinds(option: Option): readonly ArgumentKind[] | null {
+  if (!option.required) return null;
+  const kind = KINDS[/[<[](\w+)/.exec(option.flags)?.[1] ?? ''];
+  return kind === undefined ? [] : [kind];
+}
 
 function optionsOf(command: Command): TreeOption[] {
   return command.options
@@ -65,7 +77,7 @@ function optionsOf(command: Command): TreeOption[] {
       long: option.long ?? '',
       short: option.short ?? null,
       description: option.description,
-      takesValue: option.required || option.optional,
+      value: valueKinds(option),
     }));
 }
 
@@ -87,7 +99,7 @@ const HELP_OPTION: TreeOption = {
   long: '--help',
   short: '-h',
   description: 'show this help',
-  takesValue: false,
+  value: null,
 };
 const HELP_COMMAND: TreeCommand = {
   name: 'help',
@@ -115,6 +127,11 @@ export function treeOf(program: Command): Tree {
   };
 }
 
+/** The options of a command that are followed by a value. */
+export function optionsWithValue(command: TreeCommand): TreeOption[] {
+  return command.options.filter((option) => option.value !== null);
+}
+
 /** The kinds of the argument at a place (from 0) of a command. */
 export function kindsAt(command: TreeCommand, place: number): readonly ArgumentKind[] {
   const last = command.args[command.args.length - 1];
@@ -129,7 +146,7 @@ export function staticWords(tree: Tree, kinds: readonly ArgumentKind[]): readonl
 }
 
 /** What depends on the machine, or on the words before it. */
-const DYNAMIC: readonly ArgumentKind[] = ['vm', 'card', 'holder', 'apps-act', 'app', 'choice'];
+const DYNAMIC: readonly ArgumentKind[] = ['vm', 'card', 'address', 'holder', 'apps-act', 'app', 'choice'];
 
 /** Whether an argument's values have to be asked for. */
 export function isDynamic(kinds: readonly ArgumentKind[]): boolean {

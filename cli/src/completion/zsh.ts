@@ -14,16 +14,10 @@ function quoted(text: string): string {
   return `'${text.replace(/'/g, `'\\''`)}'`;
 }
 
-function spec(option: TreeOption): string[] {
-  const description = option.description.replace(/[[\]:]/g, '');
-  return [option.long, ...(option.short === null ? [] : [option.short])].map((flag) =>
-    quoted(`${flag}[${description}]`),
-  );
-}
-
 const TITLES: Readonly<Record<ArgumentKind, string>> = {
   vm: 'VM',
   card: 'card',
+  address: 'address',
   holder: 'holder',
   shell: 'shell',
   command: 'command',
@@ -34,24 +28,31 @@ const TITLES: Readonly<Record<ArgumentKind, string>> = {
   program: 'program',
 };
 
+/** What can stand there, as `TITLE:ACTION`. */
+function values(tree: Tree, kinds: readonly ArgumentKind[], otherwise: string): string {
+  const title = kinds.map((kind) => TITLES[kind]).join(' or ') || otherwise;
+  const words = staticWords(tree, kinds);
+  if (isDynamic(kinds)) return `${title}:_gpu_handoff_ask ${kinds.join(',')}`;
+  if (words.length > 0) return `${title}:(${words.join(' ')})`;
+  return `${title}:${kinds.includes('file') ? '_files' : ''}`;
+}
+
+function spec(tree: Tree, { long, short, description, value }: TreeOption): string[] {
+  const shown = `[${description.replace(/[[\]:]/g, '')}]`;
+  // With the equals sign the value may be in the same word or in the next.
+  if (value !== null) return [quoted(`${long}=${shown}:${values(tree, value, 'value')}`)];
+  return [long, ...(short === null ? [] : [short])].map((flag) => quoted(`${flag}${shown}`));
+}
+
 function argument(tree: Tree, one: TreeArgument, place: number): string {
   if (one.kinds.includes('program')) return "'(-)1:program: _command_names -e' '*::argument: _normal'";
-  const title = one.kinds.map((kind) => TITLES[kind]).join(' or ') || 'argument';
-  const words = staticWords(tree, one.kinds);
-  const action = isDynamic(one.kinds)
-    ? `_gpu_handoff_ask ${one.kinds.join(',')}`
-    : words.length > 0
-      ? `(${words.join(' ')})`
-      : one.kinds.includes('file')
-        ? '_files'
-        : '';
-  return quoted(`${one.variadic ? '*' : place + 1}:${title}:${action}`);
+  return quoted(`${one.variadic ? '*' : place + 1}:${values(tree, one.kinds, 'argument')}`);
 }
 
 function branch(tree: Tree, command: TreeCommand): string {
   const parts = [
     '$common',
-    ...command.options.flatMap(spec),
+    ...command.options.flatMap((one) => spec(tree, one)),
     ...command.args.map((one, i) => argument(tree, one, i)),
   ];
   return `        ${command.name}) _arguments -S ${parts.join(' ')} ;;`;
@@ -77,7 +78,7 @@ _gpu_handoff_ask() {
 _${tree.name}() {
   local program=\${(Q)words[1]} curcontext=$curcontext state line
   typeset -A opt_args
-  local -a common=(${tree.options.flatMap(spec).join(' ')})
+  local -a common=(${tree.options.flatMap((one) => spec(tree, one)).join(' ')})
   _arguments -C -S $common '1:command:->command' '*::argument:->argument'
   case $state in
     command)

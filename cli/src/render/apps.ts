@@ -128,7 +128,7 @@ export function renderApps(paper: Paper, document: AppsDocument, all: boolean): 
 export function renderChoice(paper: Paper, document: ChoiceDocument): string {
   const { id, choice, entry, sentence, warning } = document;
   const [symbol, style] = CHOICE[choice] ?? ['done', 'green'];
-  const lines = [`${paper.style(style, paper.symbol(symbol))} ${paper.plain(shortId(id))}: ${choice}`];
+  const lines = [paper.wrap(`${shortId(id)}: ${choice}`, 2, `${paper.style(style, paper.symbol(symbol))} `)];
   if (choice !== 'untouched' && entry === null && sentence === null)
     lines.push(paper.wrap('No entry is made for it now.', 2, '  ', 'dim'));
   for (const text of [sentence, warning])
