@@ -293,13 +293,15 @@ export function buildProgram(
   return { command: program, status: () => result };
 }
 
+const TRY_HELP = 'see “gpu-handoff --help”.';
+
 /** Commander's complaint as one sentence. */
 function complaint(fault: CommanderError): string {
   const text = fault.message
     .replace(/^error: /, '')
     .replace(/\s*\n\s*/g, ' ')
     .replace(/\.$/, '');
-  return `${text.charAt(0).toUpperCase()}${text.slice(1)}: see “gpu-handoff --help”.`;
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}: ${TRY_HELP}`;
 }
 
 /** Runs the words of a command line. Never rejects; resolves with the status to end with. */
@@ -328,8 +330,14 @@ export async function run(
     for (const sub of one.commands) configure(sub);
   };
   configure(program);
+  const [first, about] = words;
+  // Commander shows the whole help for a command that it does not know, and for its own.
+  if (first === 'help' && about !== undefined && about !== 'help') {
+    const known = program.commands.some((one) => one.name() === about);
+    if (!known) return reportFailure(quiet, new UsageError(`Unknown command '${about}': ${TRY_HELP}`));
+  }
   try {
-    await program.parseAsync(words, { from: 'user' });
+    await program.parseAsync(about === 'help' && first === 'help' ? ['help'] : words, { from: 'user' });
     return status();
   } catch (fault) {
     if (!(fault instanceof CommanderError)) return reportFailure(quiet, fault);

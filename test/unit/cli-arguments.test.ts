@@ -12,6 +12,7 @@ import { command, workstation } from './support-cli.js';
 describe('a wrong command line ends with 2 and one sentence', () => {
   test.each([
     [['nonsense'], 'Unknown command'],
+    [['help', 'nonsense'], 'Unknown command'],
     [['statu'], 'Did you mean status'],
     [['hand-off'], 'Missing required argument'],
     [['hand-off', 'a', 'b'], 'Too many arguments'],
