@@ -1,12 +1,13 @@
 import { spawn } from 'node:child_process';
 import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import type { ChildRequest, ChildResult, Run } from '../../core/src/linux/child.js';
 import { runChild } from '../../core/src/linux/child.js';
 import { realHands } from '../../core/src/linux/hands.js';
 import { maskNodes, nodeMode, unmaskNodes } from '../../core/src/linux/hands-nodes.js';
 import { servicesActive } from '../../core/src/linux/hands-services.js';
-import { startTicks } from '../../core/src/linux/start-time.js';
+import { parseStat } from '../../core/src/linux/process-stat.js';
+import { startTicks, stateOf } from '../../core/src/linux/start-time.js';
 import type { Tools } from '../../core/src/linux/tools.js';
 import { type Act, ActError } from '../../core/src/machine.js';
 import { Tree, workstation } from './support-tree.js';
@@ -458,6 +459,57 @@ describe('signals', () => {
     const { pid, ticks, ended } = victim();
     await realHands().perform({ do: 'signal-process', pid, startTicks: ticks, signal }, 10_000);
     expect(await ended).toBe(`SIG${signal}`);
+  });
+
+  /** A process whose first thread has ended while another lives on: the first is a zombie, the process is none. */
+  async function leaderless() {
+    const script = `import ctypes, threading, time
+def other():
+    while open('/proc/self/stat').read().rsplit(')', 1)[1].split()[0] != 'Z':
+        time.sleep(0.01)
+    print('ready', flush=True)
+    time.sleep(60)
+threading.Thread(target=other).start()
+ctypes.CDLL(None).pthread_exit(None)`;
+    const child = spawn('python3', ['-c', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void child.kill('SIGKILL'));
+    const ended = new Promise<NodeJS.Signals | null>((resolve) => {
+      child.on('exit', (_status, signal) => resolve(signal));
+    });
+    await new Promise((resolve) => child.stdout.once('data', resolve));
+    const pid = child.pid ?? 0;
+    return { pid, ticks: parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.startTicks ?? 0, ended };
+  }
+
+  test.each(['TERM', 'KILL'] as const)(
+    '%s reaches a process whose first thread has ended',
+    async (signal) => {
+      const { pid, ticks, ended } = await leaderless();
+      await realHands().perform({ do: 'signal-process', pid, startTicks: ticks, signal }, 10_000);
+      expect(await ended).toBe(`SIG${signal}`);
+    },
+  );
+
+  test('a process whose first thread has ended is there until its last thread ends', async () => {
+    const { pid, ticks, ended } = await leaderless();
+    expect(startTicks(pid)).toBe(ticks);
+    process.kill(pid, 'SIGKILL');
+    await ended;
+    expect(startTicks(pid)).toBeNull();
+  });
+
+  test('not a zombie, which has ended already', async () => {
+    // A parent that never asks how its child ended.
+    const script =
+      'import os, time\npid = os.fork()\nif pid == 0: os._exit(0)\nprint(pid, flush=True)\ntime.sleep(60)';
+    const parent = spawn('python3', ['-c', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    onTestFinished(() => void parent.kill('SIGKILL'));
+    const pid = Number(await new Promise((resolve) => parent.stdout.once('data', resolve)));
+    await vi.waitFor(() => expect(stateOf(pid)).toBe('Z'), 5000);
+    const ticks = parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8'))?.startTicks ?? -1;
+    expect(startTicks(pid)).toBeNull();
+    const act: Act = { do: 'signal-process', pid, startTicks: ticks, signal: 'KILL' };
+    expect((await faultOf(realHands().perform(act, 10_000))).fault).toBe('gone');
   });
 
   test('not a later process with its number', async () => {

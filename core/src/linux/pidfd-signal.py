@@ -15,10 +15,14 @@ SENT, FAILED, GONE, OTHER, FORBIDDEN = 0, 1, 3, 4, 5
 
 
 def start_ticks(pid):
-    """Field 22 of /proc/PID/stat; None for a zombie."""
+    """Field 22 of /proc/PID/stat; None for a process that has ended and waits for its parent to ask how.
+
+    Its first thread may have ended alone: while others live, the signal reaches them, and they hold what it had.
+    """
     with open(f"/proc/{pid}/stat", "rb") as file:
         fields = file.read().rsplit(b")", 1)[1].split()
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+    state, threads, ticks = fields[0], int(fields[17]), int(fields[19])
+    return None if state in (b"Z", b"X") and threads < 2 else ticks
 
 
 def main(pid, ticks, name):

@@ -1,5 +1,6 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
+import { readStat } from './process-stat.js';
 import { lineValue, readText } from './read.js';
 
 /** The kernel's USER_HZ, which is 100 on every architecture that has a graphics card to hand off. */
@@ -7,16 +8,14 @@ const TICKS_PER_SECOND = 100;
 
 /**
  * The start time of a process in clock ticks since boot (field 22 of /proc/PID/stat), or null when it is gone.
- * A zombie holds nothing any more and counts as gone.
+ * A zombie holds nothing any more and counts as gone, unless it is only the first thread of a process whose other
+ * threads live on and hold all that it had.
  */
 export function startTicks(pid: number, root = '/'): number | null {
-  const stat = readText(join(root, 'proc', String(pid), 'stat'));
+  const stat = readStat(join(root, 'proc', String(pid)));
   if (stat === null) return null;
-  // The name in parentheses may itself hold spaces and parentheses.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-  const state = fields[0] ?? 'X';
-  const ticks = Number(fields[19]);
-  return state === 'Z' || state === 'X' || !Number.isFinite(ticks) ? null : ticks;
+  const ended = stat.state === 'Z' || stat.state === 'X';
+  return ended && stat.threads < 2 ? null : stat.startTicks;
 }
 
 /** The state letter of a process (`R`, `S`, `D`, `Z`…), or null when it is gone. */
