@@ -8,6 +8,7 @@ export const WORDS = {
   // Why a card has its role
   'role.configured': 'the configuration says so',
   'role.monitor': 'it drives a monitor ({connectors})',
+  'role.monitor-dark': 'a monitor is plugged into it ({connectors})',
   'role.boot': 'it is the display the machine booted with',
   'role.integrated': 'it sits on the processor’s own bus',
   'role.only-one-left': 'it is the card that is left for the monitors',
@@ -22,7 +23,7 @@ export const WORDS = {
   'refuse.second-nvidia':
     'A second NVIDIA card ({other}) is in use by the host, and {card} can only leave by unloading the driver that both share: give both to the same VM, or keep {other} on vfio-pci.',
   'refuse.drives-monitor':
-    '{card} drives a monitor ({connectors}): plug it into the other card, or keep the session off this card.',
+    '{card} drives a monitor ({connectors}): plug it into the other card, or hide this card from the desktop.',
   'refuse.group-strangers':
     '{card} shares IOMMU group {group} with devices that would have to leave with it ({strangers}): use another slot, or a firmware setting that separates them (ACS).',
   'refuse.is-igpu': '{card} serves the monitors and stays with the host: choose another card.',
@@ -146,7 +147,7 @@ export const WORDS = {
   'state.held': 'In use',
   'state.held.line': ['Used by {count} app or service.', 'Used by {count} apps or services.'],
   'state.vm': 'In {vm}',
-  'state.vm.line': 'The VM “{vm}” has it.',
+  'state.vm.line': 'The VM “{vm}” has it; taking it back shuts the VM down.',
   'state.detached': 'Detached',
   'state.detached.line': 'Neither the host nor a VM uses it; take it back to use it here.',
   'state.switching': 'Changing',
@@ -206,10 +207,12 @@ export const WORDS = {
     'The app starts over D-Bus alone and names no command (Exec), so it cannot be started on another card.',
   'entry.bad-exec':
     'The app’s command (Exec) cannot be read, because its quotes are not closed: correct the file, or reinstall the app.',
+  'entry.shell-exec':
+    'The app’s command (Exec) begins with “{word}”, which only a shell understands: put the command into a script, and name that in the file.',
   'entry.steam-game':
     'Steam itself starts this game, not its entry: set “gpu-handoff-run %command%” as the game’s launch option in Steam.',
   'entry.steam-client':
-    'Steam keeps the card in use for as long as it runs there: choose “never” for Steam itself, and set “gpu-handoff-run %command%” as the launch option of the games that need the card.',
+    'Steam keeps the card in use for as long as it runs there: choose “Never on the dGPU” for Steam itself (in a terminal: “never”), and set “gpu-handoff-run %command%” as the launch option of the games that need the card.',
   'entry.single-instance':
     'If the app runs already, it only opens another window where it is, on the card it has: close it first.',
   'entry.substitutes-user':
@@ -284,7 +287,8 @@ export const WORDS = {
   'desk.not-seen': 'Who uses it could not be seen: {why}',
   'desk.held-by': '{card} is held by {holders}.',
   'desk.closed-first': 'These are closed first: {names}.',
-  'desk.stays-first': '{names} belongs to the session and would have to be closed by hand first.',
+  'desk.stays-first':
+    'Part of the session: {names}. The session lets go of the card only at log-out; hide the card from the desktop, so that the next one does not take it again.',
   'desk.no-vm': 'No VM has this card among its devices: add it as a PCI host device in virt-manager.',
   'desk.no-vms': 'Which VMs there are could not be seen: {why}',
   'desk.closing': 'Closing.',
@@ -396,6 +400,7 @@ export const WORDS = {
   'start.no-dgpu': 'this machine has none.',
   'start.away': '{card} is with the driver {driver}.',
   'start.no-driver': 'no driver has {card}.',
+  'start.no-access': 'this user may not open {card} now.',
   'start.exec-missing': 'it has no Exec line.',
   'start.exec-malformed': 'its quotes do not end.',
   'start.exec-not-utf8': 'it is not written in UTF-8.',
