@@ -140,17 +140,39 @@ function slots(facts: HardwareFacts): Slot[] {
 /**
  * How much speaks for a card as the one for the monitors. What lights a monitor now outweighs what the firmware
  * chose at boot, and that outweighs where the card sits; a card that a guest has cannot serve the session.
+ *
+ * Where no card lights any (`dark`), a monitor that is plugged in outweighs what the firmware chose, so that roles do
+ * not swap whenever the screen is blanked. It does not outweigh the processor's own card that the firmware chose: the
+ * cable may be a monitor's second input, for the guest.
  */
-function fitsMonitors(slot: Slot): number {
+function fitsMonitors(slot: Slot, dark: boolean): number {
   if (isKept(slot.main)) return -1;
   // Its picture goes to an administrator far away, lit or not: better than a mere compute card, worse than others.
   if (isManagement(slot.main)) return 1.5;
   let score = 0;
   if (litConnectors(slot.functions).length > 0) score += 8;
+  if (dark && darkConnectors(slot).length > 0) score += 5.5;
   if (slot.main.bootVga) score += 4;
   if (onRootBus(slot.main)) score += 2;
   if (slot.main.driver !== null && slot.main.driver !== 'nvidia') score += 1;
   return score;
+}
+
+/**
+ * Connectors with a monitor that shows nothing, as all of them while the desktop has blanked the screen. A card that
+ * udev hides from the desktop by another seat has none: nothing there will wake up with the session.
+ */
+function darkConnectors(slot: Slot): string[] {
+  if (slot.main.seat !== null && slot.main.seat !== 'seat0') return [];
+  const names: string[] = [];
+  for (const fn of slot.functions)
+    for (const c of fn.connectors) if (c.connected && !c.enabled) names.push(c.name);
+  return names;
+}
+
+/** True where a card lights a monitor that people of this machine look at. */
+function lightsMonitor(slot: Slot): boolean {
+  return !isKept(slot.main) && !isManagement(slot.main) && litConnectors(slot.functions).length > 0;
 }
 
 function isManagement(fn: PciFunction): boolean {
@@ -167,6 +189,9 @@ function whyMonitors(slot: Slot, config: Config): Sentence {
   if (config.igpu === slot.main.address) return sentence('role.configured');
   if (lit.length > 0) return sentence('role.monitor', { connectors: lit.join(', ') });
   if (slot.main.bootVga) return sentence('role.boot');
+  // The best card lights none, so none does, and what is plugged in has counted.
+  const dark = darkConnectors(slot);
+  if (dark.length > 0) return sentence('role.monitor-dark', { connectors: dark.join(', ') });
   if (onRootBus(slot.main)) return sentence('role.integrated');
   return sentence('role.only-one-left');
 }
@@ -177,9 +202,10 @@ function bestForMonitors(all: readonly Slot[], config: Config): Slot | null {
   );
   const configured = candidates.filter((slot) => slot.main.address === config.igpu)[0];
   if (configured !== undefined) return configured;
+  const dark = !candidates.some(lightsMonitor);
   let best: Slot | null = null;
   for (const slot of candidates) {
-    if (best === null || fitsMonitors(slot) > fitsMonitors(best)) best = slot;
+    if (best === null || fitsMonitors(slot, dark) > fitsMonitors(best, dark)) best = slot;
   }
   return best;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Config, DEFAULT_CONFIG } from '../../core/src/config.js';
 import { type Card, cardsOf, detect, isAsleep, obstaclesOf } from '../../core/src/detect.js';
-import type { HardwareFacts } from '../../core/src/facts.js';
+import type { Connector, HardwareFacts } from '../../core/src/facts.js';
 import { say } from '../../core/src/words.js';
 import { amd, cardAt, intelIgpu, laptop, lit, machine, nvidia, pci, sound, vm } from './support-facts.js';
 
@@ -14,6 +14,9 @@ const found = (facts: HardwareFacts, config: Partial<Config> = {}): Card[] =>
 /** Each card as `id role: reason`. */
 const roles = (facts: HardwareFacts, config: Partial<Config> = {}): string[] =>
   found(facts, config).map((card) => `${card.id} ${card.role}: ${say(card.reason)}`);
+
+const dark = (...names: string[]): Connector[] =>
+  names.map((name) => ({ name, connected: true, enabled: false }));
 
 const obstacles = (card: Card): string[] => card.obstacles.map((one) => say(one.sentence));
 
@@ -56,7 +59,7 @@ describe('which card serves the monitors, and why', () => {
     ]);
     expect(roles(facts)[0]).toBe('0000:00:02.0 igpu: it drives a monitor (eDP-1)');
     expect(obstacles(cardAt(found(facts), DGPU))).toEqual([
-      'GeForce RTX 4070 drives a monitor (HDMI-A-1, DP-1): plug it into the other card, or keep the session off this card.',
+      'GeForce RTX 4070 drives a monitor (HDMI-A-1, DP-1): plug it into the other card, or hide this card from the desktop.',
     ]);
   });
 
@@ -75,6 +78,76 @@ describe('which card serves the monitors, and why', () => {
       '0000:01:00.0 dgpu: another card serves the monitors (Iris Xe Graphics)',
     ]);
     expect(cardAt(found(facts), DGPU).obstacles).toEqual([]);
+  });
+
+  describe('while the screen is blanked, so that every monitor is plugged in but dark', () => {
+    test('the card with the monitors stays, though the firmware booted with the other', () => {
+      for (const dgpu of [nvidia(DGPU, { bootVga: true }), amd(DGPU, { bootVga: true })]) {
+        const facts = machine([intelIgpu({ connectors: dark('DP-1', 'DP-2') }), dgpu]);
+        expect(roles(facts)[0]).toBe('0000:00:02.0 igpu: a monitor is plugged into it (DP-1, DP-2)');
+        expect(cardAt(found(facts), DGPU)).toMatchObject({ role: 'dgpu', obstacles: [] });
+      }
+    });
+
+    test('so it does where neither sits on the processor’s bus, whichever drivers they have', () => {
+      const facts = machine([
+        amd('0000:03:00.0', { bootVga: true }),
+        nvidia('0000:13:00.0', { connectors: dark('DP-1') }),
+      ]);
+      expect(roles(facts)).toEqual([
+        '0000:03:00.0 dgpu: another card serves the monitors (GeForce RTX 4070)',
+        '0000:13:00.0 igpu: a monitor is plugged into it (DP-1)',
+      ]);
+    });
+
+    test('with monitors on both cards, the one that the machine booted with', () => {
+      const facts = machine([
+        intelIgpu({ connectors: dark('DP-1') }),
+        nvidia(DGPU, { bootVga: true, connectors: dark('HDMI-A-1') }),
+      ]);
+      expect(roles(facts)[1]).toBe('0000:01:00.0 igpu: it is the display the machine booted with');
+    });
+
+    test('with one on a dGPU that udev hides from the desktop, the other card', () => {
+      const facts = machine([
+        intelIgpu({ connectors: dark('DP-1') }),
+        nvidia(DGPU, { bootVga: true, connectors: dark('HDMI-A-1'), seat: 'seat1' }),
+      ]);
+      expect(roles(facts)[0]).toBe('0000:00:02.0 igpu: a monitor is plugged into it (DP-1)');
+    });
+
+    test('a cable from the dGPU alone does not take the monitors from the processor’s boot display', () => {
+      const facts = machine([intelIgpu({ bootVga: true }), amd(DGPU, { connectors: dark('HDMI-A-1') })]);
+      expect(found(facts).map((card) => card.role)).toEqual(['igpu', 'dgpu']);
+    });
+
+    test('one that is lit on any card decides alone', () => {
+      const facts = machine([
+        amd('0000:03:00.0', { bootVga: true, connectors: dark('DP-1') }),
+        amd('0000:04:00.0', { connectors: lit('DP-2') }),
+      ]);
+      expect(roles(facts)[1]).toBe('0000:04:00.0 igpu: it drives a monitor (DP-2)');
+    });
+
+    test('a server’s remote management, which is always lit, is no monitor', () => {
+      const management = { vendorId: 0x1a03, driver: 'ast', connectors: lit('VGA-1') };
+      const facts = machine([
+        amd('0000:03:00.0', { bootVga: true }),
+        amd('0000:04:00.0', { connectors: dark('DP-1') }),
+        pci('0000:05:00.0', management),
+      ]);
+      expect(found(facts).map((card) => card.role)).toEqual(['dgpu', 'igpu', 'ignored']);
+    });
+
+    test('a lit monitor of an ignored card says nothing of the others', () => {
+      const facts = machine([
+        amd('0000:03:00.0', { bootVga: true }),
+        amd('0000:04:00.0', { connectors: dark('DP-1') }),
+        amd('0000:05:00.0', { connectors: lit('DP-1') }),
+      ]);
+      const ignored = { ignore: ['0000:05:00.0'] };
+      expect(found(facts, ignored).map((card) => card.role)).toEqual(['dgpu', 'igpu', 'ignored']);
+    });
   });
 
   test('no monitor anywhere: the boot display', () => {

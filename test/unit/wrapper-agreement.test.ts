@@ -61,6 +61,8 @@ describe('wrapper and core choose the same card and environment', () => {
       readonly ignore: readonly number[];
     };
     readonly files: readonly string[];
+    /** Numbers of the DRM cards that a rule of udev's keeps from the desktop. */
+    readonly hidden: readonly number[];
   }
 
   const DRIVERS = [
@@ -97,6 +99,7 @@ describe('wrapper and core choose the same card and environment', () => {
           {},
           { 'DP-1': 'connected enabled' },
           { 'DP-1': 'connected disabled', 'HDMI-A-1': 'disconnected disabled' },
+          { 'DP-1': 'disconnected disabled', 'Writeback-1': 'unknown disabled' },
         ),
         card: fc.constantFrom(minor, undefined),
       })
@@ -107,6 +110,16 @@ describe('wrapper and core choose the same card and environment', () => {
           : fn,
       ) as fc.Arbitrary<FunctionSketch>;
 
+  const blanked = (fn: FunctionSketch): FunctionSketch => ({
+    ...fn,
+    connectors: Object.fromEntries(
+      Object.entries(fn.connectors ?? {}).map(([name, state]) => [
+        name,
+        state.replace(' enabled', ' disabled'),
+      ]),
+    ),
+  });
+
   const sketches: fc.Arbitrary<Sketch> = fc
     .record({
       addresses: fc.subarray(ADDRESSES, { minLength: 1 }),
@@ -116,12 +129,16 @@ describe('wrapper and core choose the same card and environment', () => {
       dgpu: fc.oneof(fc.constant([]), fc.subarray([0, 1, 2, 3, 4, 5])),
       ignore: fc.oneof(fc.constant([]), fc.subarray([0, 1, 2, 3, 4, 5])),
       files: fc.subarray(LOOKED_FOR.slice()),
+      // The screen is blanked: what was lit is plugged in still.
+      blank: fc.boolean(),
+      hidden: fc.oneof(fc.constant([]), fc.subarray([0, 1, 2, 3, 4, 5])),
     })
-    .chain(({ addresses, boot, files, ...config }) =>
+    .chain(({ addresses, boot, files, blank, hidden, ...config }) =>
       fc.tuple(...addresses.map((address, i) => functionAt(address, i))).map((functions) => ({
-        functions: functions.map((fn, i) => ({ ...fn, bootVga: i === boot })),
+        functions: functions.map((fn, i) => ({ ...(blank ? blanked(fn) : fn), bootVga: i === boot })),
         config,
         files,
+        hidden,
       })),
     );
 
@@ -145,6 +162,7 @@ describe('wrapper and core choose the same card and environment', () => {
       fc.asyncProperty(sketches, fc.boolean(), fc.nat(5), async (sketch, configured, wanted) => {
         const tree = treeOf(...sketch.functions);
         for (const file of sketch.files) tree.file(file.slice(1), '');
+        for (const minor of sketch.hidden) tree.file(`run/udev/data/c226:${minor}`, HIDDEN);
         const text = configured ? configText(sketch.config) : '';
         if (configured) tree.file('etc/gpu-handoff/config.toml', text);
         const { config } = await configFrom(text);
@@ -160,6 +178,9 @@ describe('wrapper and core choose the same card and environment', () => {
     );
   }, 120_000);
 });
+
+/** What udev keeps of a card that is hidden from the desktop. */
+const HIDDEN = 'I:1\nE:ID_SEAT=seat-guest\nG:master-of-seat\n';
 
 /** A tree with these functions, as the kernel shows them from both sides. */
 function treeOf(...functions: readonly FunctionSketch[]): Tree {
@@ -178,6 +199,7 @@ function treeOf(...functions: readonly FunctionSketch[]): Tree {
 
 describe('machines on which a quick look proves nothing', () => {
   const lit = { connectors: { 'DP-1': 'connected enabled' } };
+  const dark = { connectors: { 'DP-1': 'connected disabled' } };
   const first: FunctionSketch = { address: '0000:00:01.0', vendor: 0x1002, driver: 'amdgpu', card: 0 };
   const second: FunctionSketch = { address: '0000:01:00.0', vendor: 0x10de, driver: 'nvidia', card: 1 };
   const other: FunctionSketch = { address: '0000:02:00.0', vendor: 0x1af4, driver: 'virtio-pci', card: 2 };
@@ -194,6 +216,14 @@ describe('machines on which a quick look proves nothing', () => {
       '[cards]\nigpu = "0000:02:00.0"',
     ],
     ['it was booted with, and no monitor is lit', [second, { ...other, bootVga: true }]],
+    [
+      'it was booted with, and a blanked monitor is on the first',
+      [{ ...first, ...dark }, second, { ...other, bootVga: true }],
+    ],
+    [
+      'a blanked monitor is on it, though another was booted with',
+      [{ ...first, address: '0000:03:00.0', bootVga: true }, second, { ...other, ...dark }],
+    ],
     ['no driver has the card on the processor’s bus', [{ address: '0000:00:02.0', vendor: 0x8086 }, second]],
   ] as [string, FunctionSketch[], string?][])('%s', async (_what, functions, text = '') => {
     const tree = treeOf(...functions);
@@ -202,6 +232,34 @@ describe('machines on which a quick look proves nothing', () => {
     const cards = cardsIn(root, (await configFrom(text)).config);
     expect(got(root)).toEqual(expected(cards, cardForLaunch(cards), []));
     expect(got(root)).toMatchObject({ away: false });
+  });
+
+  test('a blanked monitor on a card that is hidden from the desktop speaks for none', () => {
+    const tree = treeOf(
+      { ...first, ...dark, address: '0000:0a:00.0' },
+      { ...second, ...dark, driver: 'amdgpu', bootVga: true },
+    );
+    tree.file('run/udev/data/c226:1', HIDDEN);
+    const cards = cardsIn(tree.root);
+    expect(cards.map(({ role }) => role)).toEqual(['dgpu', 'igpu']);
+    expect(got(tree.root)).toEqual(expected(cards, cardForLaunch(cards), []));
+  });
+
+  test.each([
+    ['connected enabled', 'amdgpu', 'xe'],
+    ['connected enabled', 'xe', 'amdgpu'],
+    ['connected disabled', 'amdgpu', 'xe'],
+    ['connected disabled', 'xe', 'amdgpu'],
+  ])('of two equals, each with a monitor (%s), the first has the monitors: %s and %s', (state, one, next) => {
+    const connectors = { 'DP-1': state };
+    const tree = treeOf(
+      { ...first, address: '0000:03:00.0', driver: one, connectors },
+      { ...first, address: '0000:04:00.0', driver: next, connectors, card: 2 },
+      { ...second, address: '0000:05:00.0', bootVga: true },
+    );
+    const cards = cardsIn(tree.root);
+    expect(cards.map(({ role }) => role)).toEqual(['igpu', 'dgpu', 'dgpu']);
+    expect(got(tree.root)).toEqual(expected(cards, cardForLaunch(cards), []));
   });
 
   test('a virtual function of a card is no card', () => {

@@ -311,6 +311,12 @@ describe.each(SHELLS)('in %s', (name, shell) => {
   });
 });
 
+test('its help fits 80 columns', () => {
+  const { stdout } = run([wrapperFor(atHome()), '--help']);
+  expect(stdout).toContain('Usage:');
+  expect(stdout.split('\n').filter((line) => line.length > 80)).toEqual([]);
+});
+
 test('under its other name it speaks under that name', () => {
   const wrapper = wrapperFor(away());
   const other = join(folder(), 'nvidia-run');
