@@ -31,7 +31,6 @@ export class AppsPage {
   readonly #stack = new Gtk.Stack({ vexpand: true });
   readonly #search: Gtk.SearchEntry;
   readonly #filter: Gtk.CustomFilter;
-  readonly #way: Gtk.Label;
   readonly #store = new Gio.ListStore({ item_type: AppItem.$gtype });
   readonly #shown: Gtk.FilterListModel;
   readonly #views = new Map<Gtk.ListItem, AppRowView>();
@@ -63,12 +62,6 @@ export class AppsPage {
       this.#filter.changed(Gtk.FilterChange.DIFFERENT);
       this.#showList();
     });
-    this.#way = new Gtk.Label({
-      wrap: true,
-      xalign: 0,
-      visible: false,
-      css_classes: ['dim-label', 'caption'],
-    });
 
     const noMatch = new Adw.StatusPage({
       icon_name: 'system-search-symbolic',
@@ -78,7 +71,6 @@ export class AppsPage {
     this.#stack.add_named(this.#list(), 'list');
     this.#stack.add_named(widget(noMatch), 'no-match');
     const box = new Gtk.Box({ orientation: Gtk.Orientation.VERTICAL, spacing: 12 });
-    box.append(this.#way);
     box.append(this.#search);
     box.append(this.#stack);
     const group = new Adw.PreferencesGroup({ vexpand: true });
@@ -92,9 +84,6 @@ export class AppsPage {
   /** The per-user service has changed. */
   update(): void {
     const { state, properties } = this.#room.service.presence;
-    const reason = state === 'here' ? this.#room.tell(textOf(properties, 'WayReason')) : '';
-    this.#way.label = reason;
-    this.#way.visible = reason !== '';
     const revision = state === 'here' ? properties.Revision : null;
     if (revision !== this.#revision) {
       this.#revision = revision;
@@ -142,7 +131,7 @@ export class AppsPage {
   }
 
   #showList(): void {
-    const { translate, service } = this.#room;
+    const { translate, tell, service } = this.#room;
     const { state, why } = service.presence;
     const filled = this.#store.get_n_items() > 0;
     this.#search.visible = filled;
@@ -169,7 +158,7 @@ export class AppsPage {
             : missingPage(
                 this.#room,
                 word(translate, 'desk.lost'),
-                say(sentence('prefs.lost', { why }), translate),
+                say(sentence('prefs.lost', { why: tell(why) }), translate),
                 again,
               );
       this.#stack.add_named(page, 'status');

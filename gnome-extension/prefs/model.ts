@@ -219,13 +219,14 @@ function partOf(
   presence: Presence,
   words: { readonly asking: WordKey; readonly absent: WordKey; readonly lost: WordKey },
   translate: Translate,
+  tell: Teller,
 ): Finding {
   const name = say({ key: title, values: {} }, translate);
   if (presence.state === 'here') {
     const version = printable(textOf(presence.properties, 'Version'));
     return { health: 'fine', title: name, line: say(sentence('prefs.version', { version }), translate) };
   }
-  const line = say({ key: words[presence.state], values: { why: presence.why } }, translate);
+  const line = say({ key: words[presence.state], values: { why: tell(presence.why) } }, translate);
   return { health: presence.state === 'asking' ? 'not-known' : 'wrong', title: name, line };
 }
 
@@ -257,12 +258,14 @@ export function healthOf(
       helper,
       { asking: 'desk.asking.line', absent: 'desk.absent.line', lost: 'desk.lost.line' },
       translate,
+      tell,
     ),
     partOf(
       'prefs.service',
       service,
       { asking: 'prefs.asking', absent: 'prefs.no-service.line', lost: 'prefs.lost' },
       translate,
+      tell,
     ),
   ];
   const here = [helper, service].filter(({ state }) => state === 'here');

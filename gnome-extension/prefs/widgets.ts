@@ -76,7 +76,7 @@ export function escapeMarkup(text: string): string {
 
 /** The page for a helper that does not answer (yet). */
 export function helperPage(room: Room): Gtk.Widget {
-  const { translate, helper } = room;
+  const { translate, tell, helper } = room;
   const { state, why } = helper.presence;
   if (state === 'asking') return askingPage(room, word(translate, 'desk.asking.line'));
   const again = (): void => helper.ask();
@@ -85,7 +85,7 @@ export function helperPage(room: Room): Gtk.Widget {
     : missingPage(
         room,
         word(translate, 'desk.lost'),
-        say(sentence('desk.lost.line', { why }), translate),
+        say(sentence('desk.lost.line', { why: tell(why) }), translate),
         again,
       );
 }

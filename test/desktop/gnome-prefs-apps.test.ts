@@ -211,16 +211,22 @@ describe('the preferences without the helper', () => {
 });
 
 describe('the preferences in other languages', () => {
-  const CHOICE_OF = { he_IL: /^Graphics card for/, de_DE: /^Grafikkarte für/, zh_CN: /使用的显卡/ } as const;
+  /** What stands on each page, in the language; Hebrew has no translation. */
+  const CONTENT = {
+    he_IL: [words('prefs.tile'), /^Graphics card for/, 'win11', words('prefs.helper')],
+    de_DE: ['Kachel in den Schnelleinstellungen', /^Grafikkarte für/, 'win11', 'Hilfsdienst'],
+    zh_CN: ['快速设置中的磁贴', /使用的显卡/, 'win11', '辅助服务'],
+  } as const;
   let shell: GnomeSession | undefined;
   afterEach(() => shell?.stop());
 
   it.each(['he_IL', 'de_DE', 'zh_CN'] as const)('%s', async (locale) => {
     shell = await open({ locale }, 'dark');
     const window = await shell.prefs();
-    for (const page of PAGES) {
-      const content = page === 'apps' ? CHOICE_OF[locale] : page === 'machines' ? 'win11' : undefined;
-      await turnTo(shell, window, page, content);
+    for (const [at, page] of PAGES.entries()) {
+      await turnTo(shell, window, page, CONTENT[locale][at]);
+      // The page before it slides away.
+      await window.settled();
       await shell.screenshot(`prefs-${page}-${locale}`);
     }
     expect(ours(shell)).toEqual([]);

@@ -183,6 +183,16 @@ describe('health', () => {
     expect(wrong(gone)).toEqual(['Helper: The helper does not answer: no answer.']);
   });
 
+  test('tells what a service failed with in the user’s language', () => {
+    const why = say(sentence('error.too-many-clients'));
+    const lost = { state: 'lost', why, properties: {} } as const;
+    const { parts } = healthOf(lost, lost, foreign, tellerOf(foreign));
+    expect(parts.map(({ line }) => line)).toEqual([
+      `‹The helper does not answer: ‹${why}››`,
+      `‹The per-user service does not answer: ‹${why}››`,
+    ]);
+  });
+
   test('names each obstacle of a card for VMs', () => {
     const obstacles = [
       { code: 'no-iommu', sentence: say(sentence('refuse.no-iommu')) },
