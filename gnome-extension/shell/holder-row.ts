@@ -20,7 +20,8 @@ const KINDS: Readonly<Record<string, string>> = {
   'user-service': 'application-x-addon-symbolic',
   container: 'package-x-generic-symbolic',
   vm: 'computer-symbolic',
-  session: 'user-desktop-symbolic',
+  // The icon that is named after the desktop is a folder.
+  session: 'video-display-symbolic',
   kernel: 'applications-engineering-symbolic',
 };
 

@@ -10,6 +10,8 @@ import { say, sentence, type Translate } from '../../core/src/words.js';
 import { column, paragraph, reveal, row, setText, themed } from './widgets.js';
 
 const ICON = 16;
+/** Of what is not at its turn; its words are to be read all the same, in every style. */
+const DIMMED = 190;
 
 const SHAPES: Readonly<Record<string, string>> = {
   waiting: 'content-loading-symbolic',
@@ -45,7 +47,7 @@ class Step extends St.BoxLayout {
     this.heading.text = step.title;
     this.accessible_name = `${step.title}: ${step.word}`;
     setText(this.sentence, step.sentence);
-    this.opacity = step.state === 'waiting' || step.state === 'undone' ? 140 : 255;
+    this.opacity = step.state === 'waiting' || step.state === 'undone' ? DIMMED : 255;
     if (this.shape === step.state) return;
     this.shape = step.state;
     this.mark.child?.destroy();

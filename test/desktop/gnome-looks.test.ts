@@ -1,7 +1,7 @@
-/** How the icon, the tile and its menu look: every picture is kept, and nothing in it may be out of place. */
-import { describe, expect, it } from 'vitest';
+/** How the icon, the tile, its menu and those of apps look: every picture is kept, and nothing in it may be out of place. */
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Appearance, type GnomeOptions, type GnomeSession, type Seen, startGnome } from './rig/gnome.js';
-import { glance, openTile } from './support.js';
+import { glance, openTile, words } from './support.js';
 
 interface Look extends GnomeOptions {
   /** The icon's shape. */
@@ -70,4 +70,42 @@ describe('the picture', () => {
       await shell.stop();
     }
   });
+});
+
+describe('“Run on dGPU” where it cannot be chosen', () => {
+  const REFUSED = `${words('do.run')}. ${words('desk.absent.line')}`;
+  let shell: GnomeSession;
+  beforeAll(async () => {
+    shell = await startGnome({
+      withoutHelper: true,
+      files: {
+        '.local/share/applications/rig.Pinned.desktop':
+          '[Desktop Entry]\nType=Application\nName=Pinnedapp\nExec=sleep 7001\nIcon=face-smile\n',
+      },
+      settings: [['org.gnome.shell', 'favorite-apps', "['rig.Pinned.desktop']"]],
+    });
+    await glance(shell, 'unavailable');
+  });
+  afterAll(() => shell?.stop());
+
+  it.each(Object.entries({ dark: {}, light: LIGHT, contrast: { contrast: true } }))(
+    'says why to who comes by with the keyboard, and does nothing: %s',
+    async (variant, appearance) => {
+      await shell.appear(appearance);
+      await shell.key('Super_L');
+      await shell.click({ name: 'Pinnedapp', type: 'DashIcon' }, 'right');
+      await shell.see({ style: 'app-menu' });
+      await shell.waitFor('the focus on the entry', async () => {
+        if ((await shell.focus())?.name === REFUSED) return true;
+        await shell.key('Down');
+        return false;
+      });
+      await shell.screenshot(`look-run-refused-${variant}`);
+      await shell.key('Return');
+      await shell.settled();
+      expect((await shell.focus())?.name).toBe(REFUSED);
+      await shell.closeEverything();
+      expect(shell.complaints()).toEqual([]);
+    },
+  );
 });

@@ -17,7 +17,9 @@ describe('“Run on dGPU”', () => {
 
   test('says why not while a VM has it', () => {
     const away = picture(card({ state: 'vm', 'vm-name': 'win11', 'vm-uuid': VM }));
-    expect(offersToRun(away, APP, true)[0]?.reason).toBe('The VM “win11” has it.');
+    expect(offersToRun(away, APP, true)[0]?.reason).toBe(
+      'The VM “win11” has it; taking it back shuts the VM down.',
+    );
   });
 
   test('says that the package is missing', () => {

@@ -166,7 +166,9 @@ describe('compiled', () => {
       gettext: (text) => ask('de', [[text]])[0] ?? '',
       ngettext: (one, many, count) => ask('de', [[one, many, count]])[0] ?? '',
     });
-    expect(say(sentence('state.vm.line', { vm: 'win11' }), translate)).toBe('Die VM „win11“ hat sie.');
+    expect(say(sentence('state.vm.line', { vm: 'win11' }), translate)).toBe(
+      'Die VM „win11“ hat sie; beim Zurückholen fährt die VM herunter.',
+    );
     expect(say(sentence('state.held.line', { count: 1 }), translate)).toBe('Von 1 App oder Dienst benutzt.');
   });
 });

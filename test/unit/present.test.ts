@@ -34,7 +34,14 @@ describe('a card', () => {
       'Asleep',
       'Switched off to save power; wakes when an app uses it.',
     ],
-    [{ state: 'vm', vmName: 'win11' }, 0, 'vm', 'calm', 'In win11', 'The VM “win11” has it.'],
+    [
+      { state: 'vm', vmName: 'win11' },
+      0,
+      'vm',
+      'calm',
+      'In win11',
+      'The VM “win11” has it; taking it back shuts the VM down.',
+    ],
     [
       { state: 'detached', driver: '' },
       0,
@@ -88,7 +95,7 @@ describe('a card', () => {
   test('at the host says what stands in its way, when something does', () => {
     expect(shown({ obstacle: 'The IOMMU is off.' }).line).toBe('The IOMMU is off.');
     expect(shown({ obstacle: 'The IOMMU is off.', state: 'vm', vmName: 'x' }).line).toBe(
-      'The VM “x” has it.',
+      'The VM “x” has it; taking it back shuts the VM down.',
     );
   });
 
