@@ -18,6 +18,7 @@ export class Desk {
   private readonly settings: Gio.Settings;
   private readonly tileId: number;
   private readonly appsId: number;
+  private readonly menuId: number;
   private readonly notifications: Notifications;
   private readonly model: Model;
   private readonly sleep: Sleep;
@@ -32,7 +33,10 @@ export class Desk {
     this.settings = extension.getSettings();
     this.notifications = new Notifications(this.settings, icons, translate, {
       show: () => this.showMenu(),
-      closeAndHandOff: (card, vm) => void this.model.closeAllAndHandOff(card, vm),
+      closeAndHandOff: ({ card, vm, named }) =>
+        void this.model.closeNamedAndHandOff(card, vm, named).then((asks) => {
+          if (asks) this.showMenu();
+        }),
     });
     // Who has the menu open sees it there.
     this.model = new Model(translate, (news) => {
@@ -53,6 +57,10 @@ export class Desk {
     this.appMenus = new AppMenus(this.model, this.session, this.settings, this.notifications);
     this.tileId = this.settings.connect('changed::tile', () => this.syncTile());
     this.syncTile();
+    this.menuId = Main.panel.statusArea.quickSettings.menu.connect('open-state-changed', (_menu, open) => {
+      if (!open) this.syncTile();
+      return undefined;
+    });
     // An app that came or went may hold a card, or hold it no more.
     this.appsId = Shell.AppSystem.get_default().connect('app-state-changed', () => {
       this.model.appsChanged();
@@ -62,6 +70,7 @@ export class Desk {
   destroy(): void {
     Shell.AppSystem.get_default().disconnect(this.appsId);
     this.settings.disconnect(this.tileId);
+    Main.panel.statusArea.quickSettings.menu.disconnect(this.menuId);
     this.appMenus.destroy();
     this.tile.menu.close();
     this.tile.menu.destroy();
@@ -77,8 +86,14 @@ export class Desk {
     this.tile.visible = this.settings.get_boolean('tile');
   }
 
+  /** Whoever switched the tile off has no other place for what a notification is about: it is there until closed. */
   private showMenu(): void {
+    this.tile.visible = true;
     Main.panel.statusArea.quickSettings.menu.open();
-    if (this.tile.visible) this.tile.menu.open();
+    // Lays it out now: how tall its menu may be depends on where it stands.
+    this.tile.get_allocation_box();
+    this.tile.menu.open();
+    // And its list before the VMs are known: how tall that is depends on its width.
+    this.tile.menu.actor.get_allocation_box();
   }
 }

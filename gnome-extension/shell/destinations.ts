@@ -60,6 +60,7 @@ class DestinationRow extends St.BoxLayout {
   }
 
   show_destination(destination: Destination): void {
+    const asksNow = destination.asks && this.destination?.asks !== true;
     this.destination = destination;
     const { label, reason, first, stays } = destination;
     this.item.label.text = label;
@@ -72,6 +73,7 @@ class DestinationRow extends St.BoxLayout {
     nameButton(this.no, notNow, notNow);
     arrange(this.buttons);
     if (first === '' && stays === '') this.ask(false);
+    else if (asksNow) this.ask(true);
   }
 
   private chosen(acts: DestinationActs): void {

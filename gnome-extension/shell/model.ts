@@ -5,15 +5,18 @@
 import Gio from 'gi://Gio';
 import GLib from 'gi://GLib';
 
-import { toClose } from '../../core/src/desktop/holder-groups.js';
+import { type HolderGroup, notToClose, toClose } from '../../core/src/desktop/holder-groups.js';
 import { briefIn, namingOf, sayOnDesktop } from '../../core/src/desktop/naming.js';
 import { type News, newsOf } from '../../core/src/desktop/news.js';
 import {
   type Asked,
+  goesOn,
   type Known,
   NOTHING_KNOWN,
   type Picture,
   pictureOf,
+  type Section,
+  wereGone,
 } from '../../core/src/desktop/picture.js';
 import {
   type HoldersPublished,
@@ -37,6 +40,8 @@ export interface View {
 
 const LATER_SECONDS = 3;
 
+const NOTHING_ASKED = { group: '', force: false, operation: '', vm: '', closes: [], refused: '' } as const;
+
 export class Model {
   readonly translate: Translate;
   picture: Picture;
@@ -52,6 +57,8 @@ export class Model {
   private readonly looking = new Map<string, boolean>();
   /** Operations that were seen published since the oldest request was made. */
   private readonly seen = new Set<string>();
+  /** Requests that look who is in their way before they go on. */
+  private readonly goingOn = new WeakSet<Asked>();
   private menus = 0;
   /** The one look that follows when an app has ended. */
   private later = 0;
@@ -101,7 +108,7 @@ export class Model {
   menuClosed(): void {
     this.menus -= 1;
     // What was refused has been read.
-    this.change({ asked: this.known.asked.filter((one) => one.refused === '') });
+    this.change({ asked: this.known.asked.filter((one) => one.refused === ''), question: null });
   }
 
   retry(): void {
@@ -134,33 +141,50 @@ export class Model {
   }
 
   closeHolder(card: string, group: string, ids: readonly string[], force: boolean): void {
-    this.ask({ what: 'close', card, group, force, operation: '', vm: '', refused: '' }, () =>
+    this.ask({ ...NOTHING_ASKED, what: 'close', card, group, force }, () =>
       this.endHolders(card, ids, force),
     );
   }
 
   handOff(card: string, vm: string): void {
-    const options = { interactive: new GLib.Variant('b', true) };
-    this.ask({ what: 'hand-off', card, group: '', force: false, operation: '', vm, refused: '' }, () =>
-      this.begin('HandOff', new GLib.Variant('(sa{sv})', [vm, options])),
+    this.handOffClosing(card, vm, [], false);
+  }
+
+  /**
+   * Begins a hand-off and, only where it is refused because of them, closes those in its way who have been shown to the
+   * user: who may not hand the card off loses no app. By force, only those who would not close.
+   */
+  closeAndHandOff(card: string, vm: string, force: boolean): void {
+    const steps = this.known.published?.operation?.steps ?? [];
+    const unwilling = (group: HolderGroup): boolean =>
+      steps.some(({ id, state }) => state === 'failed' && group.ids.includes(id));
+    const groups = toClose(this.section(card)?.holders ?? []).filter((group) => !force || unwilling(group));
+    this.handOffClosing(
+      card,
+      vm,
+      groups.map((group) => group.key),
+      force,
     );
   }
 
-  /** Ends who is in the way of a hand-off, and then begins it. */
-  closeAndHandOff(card: string, vm: string, force: boolean): void {
-    const section = this.picture.sections.find((one) => one.card === card);
-    const ids = toClose(section?.holders ?? []).flatMap((group) => group.ids);
-    if (ids.length === 0) this.handOff(card, vm);
-    else
-      this.ask({ what: 'close', card, group: '', force, operation: '', vm, refused: '' }, () =>
-        this.endHolders(card, ids, force),
-      );
+  /**
+   * From a notification, perhaps hours later: closes those whom it named and hands the card off. Where somebody else is
+   * in the way by now that becomes a question to the user, who is to be shown the menu where the answer is true.
+   */
+  async closeNamedAndHandOff(card: string, vm: string, named: readonly string[]): Promise<boolean> {
+    await this.lookAt(card);
+    if (this.cancellable.is_cancelled()) return false;
+    const others = toClose(this.section(card)?.holders ?? []).filter(({ name }) => !named.includes(name));
+    if (others.length === 0) this.closeAndHandOff(card, vm, false);
+    else this.change({ question: { card, vm } });
+    return others.length > 0;
   }
 
-  /** By name of the card alone, from a notification: what holds it may have changed since. */
-  async closeAllAndHandOff(card: string, vm: string): Promise<void> {
-    await this.lookAt(card);
-    this.closeAndHandOff(card, vm, false);
+  private handOffClosing(card: string, vm: string, closes: readonly string[], force: boolean): void {
+    const options = { interactive: new GLib.Variant('b', true) };
+    this.ask({ ...NOTHING_ASKED, what: 'hand-off', card, vm, closes, force }, () =>
+      this.begin('HandOff', new GLib.Variant('(sa{sv})', [vm, options])),
+    );
   }
 
   takeBack(card: string, force: boolean): void {
@@ -168,14 +192,14 @@ export class Model {
       interactive: new GLib.Variant('b', true),
       ...(force ? { force: new GLib.Variant('b', true) } : {}),
     };
-    this.ask({ what: 'take-back', card, group: '', force, operation: '', vm: '', refused: '' }, () =>
+    this.ask({ ...NOTHING_ASKED, what: 'take-back', card, force }, () =>
       this.begin('TakeBack', new GLib.Variant('(sa{sv})', [card, options])),
     );
   }
 
   cancel(card: string, operation: string): void {
     const options = { interactive: new GLib.Variant('b', true) };
-    this.ask({ what: 'cancel', card, group: '', force: false, operation: '', vm: '', refused: '' }, () =>
+    this.ask({ ...NOTHING_ASKED, what: 'cancel', card }, () =>
       this.begin('Cancel', new GLib.Variant('(sa{sv})', [operation, options])),
     );
   }
@@ -209,25 +233,70 @@ export class Model {
       if (this.cancellable.is_cancelled()) return;
       this.change({ asked: this.known.asked.map((one) => (one === asked ? now : one)) });
     };
-    this.change({ asked: [...others, asked] });
+    const refuse = (fault: CallFault): void => {
+      const told = translated(fault.message, this.translate, this.naming(asked.card));
+      const refused = briefIn(told, this.known.published?.cards ?? []);
+      note({ ...asked, refused });
+      // Whoever refused the user has said so in a dialog.
+      if (!fault.dbusName.endsWith('.NotAuthorized')) this.tellUnseen(asked, refused);
+    };
+    this.change({ asked: [...others, asked], question: null });
     call().then(
       (operation) => {
         if (asked.what === 'cancel') this.drop(asked);
         else note({ ...asked, operation });
+        // Its end may have been published before the answer came.
+        const { published } = this.known;
+        if (published !== null) this.follow(published, published.operation);
       },
       (fault: CallFault) => {
-        const told = translated(fault.message, this.translate, this.naming(asked.card));
-        const refused = briefIn(told, this.known.published?.cards ?? []);
-        note({ ...asked, refused });
-        // Whoever refused the user has said so in a dialog.
-        if (!fault.dbusName.endsWith('.NotAuthorized')) this.tellUnseen(asked, refused);
+        if (asked.what === 'close' && fault.dbusName.endsWith('.NoSuchHolder')) this.gone(asked);
+        else if (asked.closes.length > 0 && fault.dbusName.endsWith('.Held'))
+          this.goOn(asked, () => refuse(fault));
+        else refuse(fault);
       },
     );
   }
 
+  /** All whom a request would have closed had gone by themselves. */
+  private gone(asked: Asked): void {
+    if (!this.known.asked.includes(asked)) return;
+    this.drop(asked);
+    this.askHolders(asked.card);
+    if (asked.vm !== '') this.handOff(asked.card, asked.vm);
+  }
+
+  /**
+   * A hand-off was refused because the card is held. Those in its way are closed where the user agreed to that for each
+   * of them; else nobody is, since it would be refused again, and the refusal is told by `refuse`.
+   */
+  private async goOn(asked: Asked, refuse: () => void): Promise<void> {
+    const { card, vm, force, closes } = asked;
+    if (this.goingOn.has(asked)) return;
+    this.goingOn.add(asked);
+    await this.lookAt(card);
+    if (this.cancellable.is_cancelled() || !this.known.asked.includes(asked)) return;
+    const holders = this.section(card)?.holders ?? [];
+    const groups = toClose(holders);
+    const agreed = groups.every((group) => closes.includes(group.key)) && notToClose(holders).length === 0;
+    if (!agreed || this.known.holders[card] === undefined) {
+      refuse();
+      return;
+    }
+    const { operation } = asked;
+    if (operation !== '') this.change({ dismissed: [...this.known.dismissed, operation] });
+    const ids = groups.flatMap((group) => group.ids);
+    if (ids.length === 0) this.handOff(card, vm);
+    else
+      this.ask({ ...NOTHING_ASKED, what: 'close', card, vm, force }, () => this.endHolders(card, ids, force));
+  }
+
+  private section(card: string): Section | undefined {
+    return this.picture.sections.find((one) => one.card === card);
+  }
+
   private naming(card: string): Naming {
-    const section = this.picture.sections.find((one) => one.card === card);
-    return namingOf(section?.holders ?? [], lookOf);
+    return namingOf(this.section(card)?.holders ?? [], lookOf);
   }
 
   /** What became of a request is news only where its menu has been closed meanwhile. */
@@ -243,6 +312,7 @@ export class Model {
       actLabel: say(sentence('do.show'), translate),
       card: asked.card,
       vm: asked.vm,
+      named: [],
     });
   }
 
@@ -267,6 +337,7 @@ export class Model {
         holdersWhy: {},
         machines: null,
         asked: [],
+        question: null,
       });
       return;
     }
@@ -285,8 +356,11 @@ export class Model {
     for (const [id, report] of Object.entries(this.known.holders)) if (atHome(id)) holders[id] = report;
     this.change({ link, why: '', published, holders });
     this.follow(published, before?.operation ?? null);
-    for (const news of newsOf(before, published, this.translate, (card) => this.naming(card)))
-      this.tellNews(news);
+    const { operation } = published;
+    // Told only where the request does not go on from there.
+    const goes = operation !== null && this.known.asked.some((asked) => goesOn(operation, asked));
+    for (const news of this.newsSince(before, published))
+      if (news.kind !== 'held' || !goes) this.tellNews(news);
     // A guest that ends by itself has no request here that would end with it.
     const moved = published.cards.some(
       ({ id, state }) => before?.cards.find((one) => one.id === id)?.state !== state,
@@ -295,10 +369,14 @@ export class Model {
     this.askAllHolders();
   }
 
+  private newsSince(before: Published | null, now: Published): News[] {
+    return newsOf(before, now, this.translate, (card) => this.naming(card));
+  }
+
   /** Requests whose operation has ended, and what follows them. */
   private follow(published: Published, before: OperationPublished | null): void {
     const { operation } = published;
-    const failed = operation?.kind === 'end-holders' && operation.state === 'failed';
+    const failed = operation?.kind === 'end-holders' && operation.state === 'failed' && !wereGone(operation);
     if (failed && !(before?.id === operation.id && before.state === 'failed'))
       for (const asked of this.known.asked)
         if (asked.operation === operation.id)
@@ -307,12 +385,29 @@ export class Model {
             sayOnDesktop(operation.sentence, published.cards, this.naming(asked.card), this.translate),
           );
     if (this.known.asked.length === 0) this.seen.clear();
-    if (operation !== null) this.seen.add(operation.id);
+    if (operation !== null) {
+      this.seen.add(operation.id);
+      this.followRefusal(published, operation);
+    }
     const { keep, ended } = settled(this.known.asked, operation, this.seen);
     if (keep.length !== this.known.asked.length) this.change({ asked: keep });
     for (const asked of ended)
       if (asked.vm !== '' && asked.what === 'close') this.handOff(asked.card, asked.vm);
     if (ended.length > 0 && this.menus > 0) this.askMachines();
+  }
+
+  /** Requests that go on although their operation failed. */
+  private followRefusal(published: Published, operation: OperationPublished): void {
+    for (const asked of this.known.asked) {
+      if (asked.operation !== operation.id) continue;
+      if (wereGone(operation)) this.gone(asked);
+      else if (goesOn(operation, asked))
+        this.goOn(asked, () => {
+          this.drop(asked);
+          for (const news of this.newsSince({ ...published, operation: null }, published))
+            this.tellNews(news);
+        });
+    }
   }
 
   private askMachines(): void {

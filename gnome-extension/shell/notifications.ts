@@ -17,7 +17,8 @@ const GLANCES: Readonly<Record<News['kind'], Glance>> = {
 
 export interface NewsActs {
   show(): void;
-  closeAndHandOff(card: string, vm: string): void;
+  /** Closes whom the news named, and nobody else. */
+  closeAndHandOff(news: News): void;
 }
 
 export class Notifications {
@@ -49,7 +50,7 @@ export class Notifications {
     const notification = this.post(GLANCES[news.kind], news.title, news.body, bad);
     if (news.act === 'show') notification.addAction(news.actLabel, () => this.acts.show());
     if (news.act === 'close-and-hand-off')
-      notification.addAction(news.actLabel, () => this.acts.closeAndHandOff(news.card, news.vm));
+      notification.addAction(news.actLabel, () => this.acts.closeAndHandOff(news));
     if (bad) notification.connect('activated', () => this.acts.show());
     this.source?.addNotification(notification);
   }

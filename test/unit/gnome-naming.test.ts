@@ -11,6 +11,7 @@ const CLOSE: Asked = {
   force: false,
   operation: 'op-1',
   vm: '',
+  closes: [],
   refused: '',
 };
 
@@ -56,7 +57,9 @@ describe('who holds the card is called in sentences', () => {
       card: NAME,
       holders: list,
     });
-    const section = only({ holders, published: published([card({ name: NAME })], failed) });
+    const service = { 'owner-kind': 'service', 'owner-name': 'nvidia-powerd.service' };
+    const both = { [CARD]: held(holder(), holder({ id: '44:1', pid: 44, ...service })) };
+    const section = only({ holders: both, published: published([card({ name: NAME })], failed) });
     expect(section.trouble?.sentence).toBe('GeForce RTX 4070 is held by blender, nvidia-powerd.');
     const [news] = newsOf(published([card({ name: NAME })]), published([card({ name: NAME })], failed));
     expect(news?.body).toMatch(/^GeForce RTX 4070 is held by [^:]*$/);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { newsOf } from '../../core/src/desktop/news.js';
+import type { Naming } from '../../core/src/recognise.js';
 import { card, operation, published, VM } from './support-desktop.js';
 
 const HOME = published([card()]);
@@ -39,6 +40,18 @@ describe('news', () => {
     const refused = operation({ id: 'op-2', state: 'failed', error: 'Held', sentence: 'Blender holds it.' });
     expect(newsOf(HOME, published([card()], refused))).toMatchObject([
       { kind: 'held', title: 'win11 waits for GeForce RTX 4070', act: 'close-and-hand-off', vm: VM },
+    ]);
+  });
+
+  test('whom it names, by the names of their rows', () => {
+    const refused = operation({
+      ...{ id: 'op-2', state: 'failed', error: 'Held', key: 'refuse.held', 'value-card': 'GeForce RTX 4070' },
+      'value-holders': 'org.blender.Blender (process 42, ada), ffmpeg (process 43, ada)',
+    });
+    const calls: Readonly<Record<string, string>> = { '42': 'Blender', '43': 'ffmpeg' };
+    const naming = (): Naming => (one) => calls[one.values.pid ?? ''] ?? '';
+    expect(newsOf(HOME, published([card()], refused), undefined, naming)).toMatchObject([
+      { body: 'GeForce RTX 4070 is held by Blender, ffmpeg.', named: ['Blender', 'ffmpeg'] },
     ]);
   });
 

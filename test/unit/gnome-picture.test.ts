@@ -15,8 +15,22 @@ const CLOSE: Asked = {
   force: false,
   operation: 'op-1',
   vm: '',
+  closes: [],
   refused: '',
 };
+
+/** Closing blender failed, for the reason with that key. */
+function ending(key: string, more: Record<string, unknown> = {}): ReturnType<typeof operation> {
+  const steps = [{ id: '42:1', title: 'End blender', state: 'failed', sentence: 'x', key }];
+  return operation({
+    kind: 'end-holders',
+    state: 'failed',
+    error: 'Failed',
+    sentence: 'No.',
+    steps,
+    ...more,
+  });
+}
 
 const IN_USE = { [CARD]: held(holder()) };
 
@@ -123,10 +137,19 @@ describe('where it can go', () => {
 
   test('what belongs to the session is not closed, and that is said', () => {
     const shell = holder({ 'owner-kind': 'session', process: 'gnome-shell', essential: true });
-    const section = only({ holders: { [CARD]: held(shell) } });
-    expect(section.destinations[0]).toMatchObject({ first: '' });
-    expect(section.destinations[0]?.stays).toContain('gnome-shell');
-    expect(section.holders?.[0]?.button).toBe('');
+    const server = holder({
+      'owner-name': '',
+      'owner-kind': 'session',
+      process: 'Xwayland',
+      essential: true,
+    });
+    const section = only({ holders: { [CARD]: held(shell, server) } });
+    expect(section.destinations[0]).toMatchObject({
+      first: '',
+      stays:
+        'Part of the session: Xwayland, gnome-shell. The session lets go of the card only at log-out; hide the card from the desktop, so that the next one does not take it again.',
+    });
+    expect(section.holders?.map(({ button }) => button)).toEqual(['', '']);
   });
 
   test('nothing is offered while an operation runs', () => {
@@ -175,16 +198,34 @@ describe('one row', () => {
   });
 
   test('offers force once it would not close, with the sentence in that row alone', () => {
-    const failed = operation({
-      kind: 'end-holders',
-      state: 'failed',
-      error: 'Held',
-      sentence: 'It did not close.',
-    });
+    const failed = ending('fail.refused-to-close', { sentence: 'It did not close.' });
     const section = only({ holders: IN_USE, asked: [CLOSE], published: published([card()], failed) });
     expect(section.holders).toMatchObject([
       { button: 'force', buttonLabel: 'Force', refused: 'It did not close.' },
     ]);
+    expect(section.trouble).toBeNull();
+  });
+
+  test.each([
+    ['its signal could not be sent', ending('fail.step')],
+    ['the call was refused', ending('', { steps: [], error: 'Refused' })],
+  ])('does not offer force where %s', (_why, failed) => {
+    const section = only({ holders: IN_USE, asked: [CLOSE], published: published([card()], failed) });
+    expect(section.holders).toMatchObject([{ button: 'close', refused: 'No.' }]);
+  });
+
+  test('offers force by the sentence alone where an older helper gave no key', () => {
+    const sentence =
+      'blender (process 42, ada) did not close within 20 s: save your work there, or force it.';
+    const failed = ending('', { steps: [{ id: '42:1', title: '', state: 'failed', sentence }] });
+    const section = only({ holders: IN_USE, asked: [CLOSE], published: published([card()], failed) });
+    expect(section.holders).toMatchObject([{ button: 'force' }]);
+  });
+
+  test('says nothing of an app that had gone before it was closed', () => {
+    const failed = ending('', { steps: [], error: 'NoSuchHolder' });
+    const section = only({ holders: IN_USE, asked: [CLOSE], published: published([card()], failed) });
+    expect(section.holders).toMatchObject([{ button: 'close', refused: '' }]);
     expect(section.trouble).toBeNull();
   });
 
@@ -248,10 +289,71 @@ describe('an operation', () => {
   });
 
   test('closing before a hand-off that failed offers to force and go on', () => {
-    const failed = operation({ kind: 'end-holders', state: 'failed', error: 'Held', sentence: 'No.' });
+    const failed = ending('fail.refused-to-close');
     const asked = [{ ...CLOSE, group: '', vm: VM }];
     const section = only({ holders: IN_USE, asked, published: published([card()], failed) });
     expect(section.trouble?.offers).toMatchObject([{ act: 'force-and-hand-off', vm: VM }]);
+  });
+
+  test('closing before a hand-off that failed for another reason offers no force', () => {
+    const asked = [{ ...CLOSE, group: '', vm: VM }];
+    const section = only({ holders: IN_USE, asked, published: published([card()], ending('fail.step')) });
+    expect(section.trouble).toMatchObject({ sentence: 'No.', offers: [] });
+  });
+});
+
+describe('a hand-off that was refused because the card is held', () => {
+  const refused = operation({
+    state: 'failed',
+    error: 'Held',
+    sentence: 'GeForce RTX 4070 is held by blender: close what holds it, or run “gpu-handoff end-holders”.',
+    key: 'refuse.held',
+    'value-card': 'GeForce RTX 4070',
+    'value-holders': 'blender',
+  });
+  const failing = published([card()], refused);
+  const asking: Asked = { ...CLOSE, what: 'hand-off', group: '', vm: VM, closes: [CLOSE.group] };
+
+  test.each([
+    ['', 'before the helper has answered'],
+    ['op-1', 'after that'],
+  ])('is no trouble of a request that goes on (operation “%s”), %s', (id) => {
+    const asked = [{ ...asking, operation: id }];
+    expect(only({ holders: IN_USE, asked, published: failing }).trouble).toBeNull();
+  });
+
+  test('shows those as being closed who are about to be', () => {
+    const ffmpeg = holder({ id: '43:1', pid: 43, process: 'ffmpeg', 'owner-name': 'ffmpeg' });
+    const holders = { [CARD]: held(holder(), ffmpeg) };
+    const rows = only({ holders, asked: [asking], published: failing }).holders;
+    expect(rows?.map(({ busy }) => busy)).toEqual(['Closing.', '']);
+  });
+
+  test('is shown where nobody may be closed for it', () => {
+    const asked = [{ ...asking, closes: [] }];
+    expect(only({ holders: IN_USE, asked, published: failing }).trouble).toMatchObject({
+      sentence: 'GeForce RTX 4070 is held by blender.',
+      offers: [{ act: 'close-and-hand-off' }],
+    });
+  });
+
+  test('names those who hold the card now, whom its button closes', () => {
+    const ffmpeg = holder({ id: '43:1', pid: 43, process: 'ffmpeg', 'owner-name': 'ffmpeg' });
+    const section = only({ holders: { [CARD]: held(ffmpeg) }, published: failing });
+    expect(section.trouble?.sentence).toBe('GeForce RTX 4070 is held by ffmpeg.');
+  });
+
+  test('gives way to the question about who is in the way', () => {
+    const question = { card: CARD, vm: VM };
+    const section = only({ holders: IN_USE, question, published: failing });
+    expect(section.trouble).toBeNull();
+    expect(section.destinations).toMatchObject([{ asks: true, first: 'These are closed first: blender.' }]);
+  });
+
+  test('is shown where that question cannot be asked, because the VM runs', () => {
+    const machines = [{ uuid: VM, name: 'win11', running: true, cards: [CARD] }];
+    const section = only({ holders: IN_USE, machines, question: { card: CARD, vm: VM }, published: failing });
+    expect(section.trouble).not.toBeNull();
   });
 });
 

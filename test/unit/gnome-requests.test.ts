@@ -10,6 +10,7 @@ const ASKED: Asked = {
   force: false,
   operation: 'op-1',
   vm: VM,
+  closes: [],
   refused: '',
 };
 const now = (more: Parameters<typeof operation>[0]): ReturnType<typeof published>['operation'] =>

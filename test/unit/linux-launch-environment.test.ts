@@ -72,7 +72,9 @@ describe('where an app runs', () => {
   test('is the iGPU while the user may not open the dGPU, and says why', () => {
     const seat = seatFor(cards(hardware('laptop')), 'dgpu', null, () => false);
     expect(seat).toMatchObject({ on: 'igpu', card: DGPU });
-    expect(seat.why === null ? '' : say(seat.why)).toMatch(/^this user may not open GeForce RTX 4070 .* now\.$/);
+    expect(seat.why === null ? '' : say(seat.why)).toMatch(
+      /^this user may not open GeForce RTX 4070 .* now\.$/,
+    );
   });
 
   test('is the dGPU that the user may open, of two', () => {

@@ -20,6 +20,8 @@ export interface News {
   readonly actLabel: string;
   readonly card: string;
   readonly vm: string;
+  /** Whom it names, as rows do: nobody else may be closed by its button. */
+  readonly named: readonly string[];
 }
 
 function ended(before: Published, now: Published): OperationPublished | null {
@@ -45,20 +47,33 @@ function ofFailure(
   const name = card === '' ? say(sentence('desk.title'), translate) : nameOf(now, card);
   const vm = printable(operation.vmName, 40);
   const show = { act: 'show', actLabel: say(sentence('do.show'), translate) } as const;
-  const body = sayOnDesktop(operation.sentence, now.cards, naming?.(card), translate);
+  const named: string[] = [];
+  const call = naming?.(card);
+  const noting: Naming | undefined =
+    call &&
+    ((holder) => {
+      const called = call(holder);
+      named.push(called);
+      return called;
+    });
+  const body = sayOnDesktop(operation.sentence, now.cards, noting, translate);
   if (operation.kind === 'hand-off' && operation.error === 'Held')
     return Object.assign(
       { kind: 'held' as const, title: say(sentence('news.held', { vm, card: name }), translate), body },
       operation.vmUuid === ''
         ? show
         : { act: 'close-and-hand-off' as const, actLabel: say(sentence('do.close-all'), translate) },
-      { card, vm: operation.vmUuid },
+      { card, vm: operation.vmUuid, named },
     );
   const title =
     operation.kind === 'hand-off'
       ? say(sentence('news.failed.hand-off', { vm, card: name }), translate)
       : say(sentence('news.failed.take-back', { card: name }), translate);
-  return Object.assign({ kind: 'failed' as const, title, body }, show, { card, vm: operation.vmUuid });
+  return Object.assign({ kind: 'failed' as const, title, body }, show, {
+    card,
+    vm: operation.vmUuid,
+    named,
+  });
 }
 
 /** `before` is null where nothing was known: then nothing is news. `naming` tells how who holds a card is called. */
@@ -79,7 +94,7 @@ export function newsOf(
     if (card.role !== 'dgpu') continue;
     const was = before.cards.filter((one) => one.id === card.id)[0];
     if (was === undefined || was.state === card.state) continue;
-    const plain = { act: '' as const, actLabel: '', card: card.id, vm: card.vmUuid };
+    const plain = { act: '' as const, actLabel: '', card: card.id, vm: card.vmUuid, named: [] };
     const name = nameOf(now, card.id);
     if (card.state === 'vm' && was.state !== 'unknown') {
       // A VM that could not be shut down has it still; that is told as a failure.

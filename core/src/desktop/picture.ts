@@ -3,6 +3,7 @@
  * one section for each card. Pure; both desktops draw this and decide nothing.
  */
 import { type Glance, type Presentation, present, type Tone } from '../present.js';
+import { recognise } from '../recognise.js';
 import { printable, say, sentence, type Translate, type WordKey } from '../words.js';
 import {
   type AppLook,
@@ -39,6 +40,8 @@ export interface Asked {
   readonly operation: string;
   /** UUID of the VM to which the card goes, for `hand-off` and for closing before it. */
   readonly vm: string;
+  /** For `hand-off`: keys of the rows that the user agreed to have closed if they are in its way. */
+  readonly closes: readonly string[];
   /** Why the helper refused, a whole sentence, or empty. */
   readonly refused: string;
 }
@@ -61,6 +64,8 @@ export interface Known {
   readonly asked: readonly Asked[];
   /** Ids of operations whose failure the user has read. */
   readonly dismissed: readonly string[];
+  /** To which VM a card shall go, where the user is to be asked whether somebody may be closed for it. */
+  readonly question: { readonly card: string; readonly vm: string } | null;
   /** Login name of the user who looks. */
   readonly me: string;
 }
@@ -75,6 +80,7 @@ export const NOTHING_KNOWN: Known = {
   machinesWhy: '',
   asked: [],
   dismissed: [],
+  question: null,
   me: '',
 };
 
@@ -140,6 +146,8 @@ export interface Destination {
   /** What is in the way and has to be closed by hand, or empty. */
   readonly stays: string;
   readonly firstLabel: string;
+  /** The user is asked about what is in the way, without a click. */
+  readonly asks: boolean;
 }
 
 export interface Section {
@@ -241,6 +249,36 @@ function isOfRow(operation: OperationPublished, asked: readonly Asked[]): boolea
   return asked.some((one) => one.operation === operation.id && one.what === 'close' && one.group !== '');
 }
 
+/**
+ * Whether a hand-off was refused because of holders, and its request goes on by closing them: that refusal is no news,
+ * and nothing that the user has to deal with.
+ */
+export function goesOn(operation: OperationPublished, asked: Asked): boolean {
+  if (asked.closes.length === 0 || asked.refused !== '') return false;
+  if (operation.kind !== 'hand-off' || operation.state !== 'failed' || operation.error !== 'Held')
+    return false;
+  // The helper's answer, which tells the id, may come after what it publishes.
+  return asked.operation === '' ? operation.vmUuid === asked.vm : asked.operation === operation.id;
+}
+
+const UNWILLING: readonly string[] = ['fail.refused-to-close', 'fail.would-not-end'];
+
+/** Whether somebody was asked to close and would not: only then force is what is left. */
+function refusedToClose({ kind, steps }: OperationPublished): boolean {
+  return (
+    kind === 'end-holders' &&
+    steps.some(({ state, sentence: { key, text } }) => {
+      const said = key === '' ? (recognise(text)?.key ?? '') : key;
+      return state === 'failed' && UNWILLING.indexOf(said) >= 0;
+    })
+  );
+}
+
+/** Whether all that was to be closed had gone by itself: nothing failed, and an id says nothing to people. */
+export function wereGone(operation: OperationPublished): boolean {
+  return operation.kind === 'end-holders' && operation.error === 'NoSuchHolder';
+}
+
 function progressOf(operation: OperationPublished, tell: Telling, translate?: Translate): Progress {
   return {
     operation: operation.id,
@@ -286,10 +324,32 @@ function offersAfter(
   return [{ act: 'hand-off', vm, label: say(sentence('do.try-again'), translate) }];
 }
 
+/** Whether the user is asked who may be closed, or will be as soon as the VMs are known. */
+function isAsked(card: CardPublished, destinations: readonly Destination[], known: Known): boolean {
+  if (known.question?.card !== card.id) return false;
+  return known.machines === null ? known.machinesWhy === '' : destinations.some((one) => one.asks);
+}
+
+/** Why it failed. Who holds the card may be others by now, and it is those whom a button beneath closes. */
+function failureOf(
+  operation: OperationPublished,
+  card: CardPublished,
+  groups: readonly HolderGroup[],
+  tell: Telling,
+  translate?: Translate,
+): string {
+  const holders = toClose(groups).concat(notToClose(groups));
+  if (operation.sentence.key !== 'refuse.held' || operation.cards.length !== 1 || holders.length === 0)
+    return tell(operation.sentence);
+  const values = { card: card.name, holders: named(holders, translate) };
+  return tell({ text: '', key: 'desk.held-by', values });
+}
+
 function troubleOf(
   card: CardPublished,
   operation: OperationPublished | null,
   groups: readonly HolderGroup[],
+  destinations: readonly Destination[],
   known: Known,
   tell: Telling,
   translate?: Translate,
@@ -305,10 +365,13 @@ function troubleOf(
   }
   if (operation === null || operation.state !== 'failed' || !concerns(operation, card.id)) return null;
   if (known.dismissed.indexOf(operation.id) >= 0 || isOfRow(operation, known.asked)) return null;
-  if (!stillFailed(operation, card)) return null;
+  if (!stillFailed(operation, card) || wereGone(operation)) return null;
+  if (known.asked.some((one) => goesOn(operation, one))) return null;
+  // The question says who is in the way.
+  if (operation.error === 'Held' && isAsked(card, destinations, known)) return null;
   const waiting = known.asked.filter((one) => one.operation === operation.id && one.vm !== '')[0];
   const offers =
-    operation.kind === 'end-holders' && waiting !== undefined && !waiting.force
+    waiting !== undefined && !waiting.force && refusedToClose(operation)
       ? [
           {
             act: 'force-and-hand-off' as const,
@@ -320,7 +383,7 @@ function troubleOf(
   return {
     operation: operation.id,
     title: say({ key: `desk.failed.${operation.kind}` as WordKey, values: {} }, translate),
-    sentence: tell(operation.sentence),
+    sentence: failureOf(operation, card, groups, tell, translate),
     offers,
   };
 }
@@ -334,15 +397,24 @@ function rowOf(
   translate?: Translate,
 ): Row {
   const all = toClose([group]).length > 0;
+  /** It is about to be closed: the hand-off was refused because of it a moment ago. */
+  const isNext = (one: Asked): boolean =>
+    operation !== null && one.operation === operation.id && goesOn(operation, one);
   const asked = known.asked.filter(
     (one) =>
-      one.what === 'close' && one.card === card && (one.group === group.key || (one.group === '' && all)),
+      one.card === card &&
+      (one.what === 'close'
+        ? one.group === group.key || (one.group === '' && all)
+        : one.closes.indexOf(group.key) >= 0 && isNext(one)),
   )[0];
   const own = asked !== undefined && asked.group !== '';
   const ended = asked !== undefined && operation !== null && operation.id === asked.operation;
-  const failed = ended && operation.state === 'failed';
+  const failed = ended && operation.state === 'failed' && !wereGone(operation);
   // The helper's answer may come before what it publishes.
-  const pending = asked !== undefined && asked.refused === '' && !(ended && operation.state !== 'running');
+  const pending =
+    asked !== undefined &&
+    asked.refused === '' &&
+    (asked.what !== 'close' || !(ended && operation.state !== 'running'));
   const busy =
     pending && group.endLabel !== ''
       ? say(sentence(asked.force ? 'desk.forcing' : 'desk.closing'), translate)
@@ -351,7 +423,7 @@ function rowOf(
   const button =
     group.endLabel === '' || group.ids.length === 0 || busy !== ''
       ? ''
-      : own && failed && !asked.force
+      : own && failed && !asked.force && refusedToClose(operation)
         ? 'force'
         : 'close';
   const buttonLabel =
@@ -377,7 +449,7 @@ function destinationsOf(
   const staying = notToClose(groups);
   const machines = (known.machines ?? []).filter((vm) => vm.cards.indexOf(card.id) >= 0);
   return machines.map((vm) => {
-    const name = printable(vm.name, 40);
+    const name = printable(vm.name, 120);
     return {
       vm: vm.uuid,
       name,
@@ -392,6 +464,7 @@ function destinationsOf(
           ? ''
           : say(sentence('desk.stays-first', { names: named(staying, translate) }), translate),
       firstLabel: say(sentence('do.close-all'), translate),
+      asks: !vm.running && known.question?.card === card.id && known.question.vm === vm.uuid,
     };
   });
 }
@@ -439,7 +512,8 @@ function sectionOf(card: CardPublished, known: Known, translate?: Translate, loo
         ? ''
         : presentation.line,
     progress,
-    trouble: progress === null ? troubleOf(card, operation, groups, known, tell, translate) : null,
+    trouble:
+      progress === null ? troubleOf(card, operation, groups, destinations, known, tell, translate) : null,
     holders: atHome ? groups.map((group) => rowOf(group, card.id, operation, known, tell, translate)) : null,
     // One that sleeps says so, and that is enough where nobody uses it.
     holdersLine:
