@@ -7,9 +7,9 @@ import { guestHasCard, helperLog, install, picture } from './product.js';
 import { addDesktop } from './rig/desktop.js';
 import { DGPU, ensureImage, Guest, type GuestProcess, Machine, type Session, until } from './rig/index.js';
 
-/** The guide's rule, by which compositors leave the card alone. */
-const HIDDEN = `SUBSYSTEM=="drm", KERNELS=="${DGPU}", ENV{ID_SEAT}="seat1", TAG-="master-of-seat", TAG+="mutter-device-ignore"
-`;
+/** The rule of docs/configuration.md, by which compositors leave the card alone. */
+const hidden = (vendor: string, device: string): string =>
+  `SUBSYSTEM=="drm", KERNELS=="${DGPU}", ATTRS{vendor}=="${vendor}", ATTRS{device}=="${device}", ENV{ID_SEAT}="seat1", TAG-="master-of-seat", TAG+="mutter-device-ignore"\n`;
 /** Runs on the way to sleep, when the user's programs have been frozen. */
 const AT_NIGHT = '/usr/lib/systemd/system-sleep/rig';
 
@@ -38,7 +38,11 @@ async function soundServer(): Promise<{ pid: string; plays: boolean }> {
 beforeAll(async () => {
   machine = await Machine.boot(await ensureImage(), { name: 'gnome' });
   await addDesktop(machine);
-  await machine.put('/etc/udev/rules.d/72-hidden-seat.rules', HIDDEN);
+  const ids = await machine.check(
+    `cat /sys/bus/pci/devices/${DGPU}/vendor /sys/bus/pci/devices/${DGPU}/device`,
+  );
+  const [vendor = '', device = ''] = ids.split('\n');
+  await machine.put('/etc/udev/rules.d/72-hidden-seat.rules', hidden(vendor, device));
   await machine.check('udevadm control --reload && udevadm trigger -s drm && udevadm settle');
   await MachineScreen.prepare(machine);
   await install(machine);
