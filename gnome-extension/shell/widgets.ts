@@ -42,6 +42,8 @@ export function setText(label: St.Label, text: string): void {
 export function wordButton(styleClass: string, pressed: () => void): St.Button {
   const button = new St.Button({
     style_class: `button gpu-handoff-button ${styleClass}`,
+    // There from the beginning: St gives no style to a text that a button gets while it is shown already.
+    label: '',
     can_focus: true,
     y_align: Clutter.ActorAlign.CENTER,
   });
