@@ -184,14 +184,23 @@ function onRootBus(fn: PciFunction): boolean {
   return /^[0-9a-f]{4}:00:/.test(fn.address);
 }
 
+/** The sentence for one connector, or that for several. */
+function ofMonitors(
+  one: 'role.monitor' | 'role.monitor-dark',
+  several: 'role.monitors' | 'role.monitors-dark',
+  names: readonly string[],
+): Sentence {
+  return sentence(names.length > 1 ? several : one, { connectors: names.join(', ') });
+}
+
 function whyMonitors(slot: Slot, config: Config): Sentence {
   const lit = litConnectors(slot.functions);
   if (config.igpu === slot.main.address) return sentence('role.configured');
-  if (lit.length > 0) return sentence('role.monitor', { connectors: lit.join(', ') });
+  if (lit.length > 0) return ofMonitors('role.monitor', 'role.monitors', lit);
   if (slot.main.bootVga) return sentence('role.boot');
   // The best card lights none, so none does, and what is plugged in has counted.
   const dark = darkConnectors(slot);
-  if (dark.length > 0) return sentence('role.monitor-dark', { connectors: dark.join(', ') });
+  if (dark.length > 0) return ofMonitors('role.monitor-dark', 'role.monitors-dark', dark);
   if (onRootBus(slot.main)) return sentence('role.integrated');
   return sentence('role.only-one-left');
 }
@@ -275,8 +284,9 @@ export function obstaclesOf(
   }
   const lit = litConnectors(card.functions);
   if (lit.length > 0 && card.role !== 'igpu') {
+    const key = lit.length > 1 ? 'refuse.drives-monitors' : 'refuse.drives-monitor';
     const values = { card: card.name, connectors: lit.join(', ') };
-    obstacles.push({ code: 'drives-monitor', sentence: sentence('refuse.drives-monitor', values) });
+    obstacles.push({ code: 'drives-monitor', sentence: sentence(key, values) });
   }
   const taken = guestHas.concat(...leaving.map((l) => l.functions.map((fn) => fn.address)));
   const strangers = strangersOf(card.functions, facts).filter((fn) => taken.indexOf(fn.address) < 0);

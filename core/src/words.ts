@@ -8,7 +8,9 @@ export const WORDS = {
   // Why a card has its role
   'role.configured': 'the configuration says so',
   'role.monitor': 'it drives a monitor ({connectors})',
+  'role.monitors': 'it drives monitors ({connectors})',
   'role.monitor-dark': 'a monitor is plugged into it ({connectors})',
+  'role.monitors-dark': 'monitors are plugged into it ({connectors})',
   'role.boot': 'it is the display the machine booted with',
   'role.integrated': 'it sits on the processor’s own bus',
   'role.only-one-left': 'it is the card that is left for the monitors',
@@ -24,6 +26,8 @@ export const WORDS = {
     'A second NVIDIA card ({other}) is in use by the host, and {card} can only leave by unloading the driver that both share: give both to the same VM, or keep {other} on vfio-pci.',
   'refuse.drives-monitor':
     '{card} drives a monitor ({connectors}): plug it into the other card, or hide this card from the desktop.',
+  'refuse.drives-monitors':
+    '{card} drives monitors ({connectors}): plug them into the other card, or hide this card from the desktop.',
   'refuse.group-strangers':
     '{card} shares IOMMU group {group} with devices that would have to leave with it ({strangers}): use another slot, or a firmware setting that separates them (ACS).',
   'refuse.is-igpu': '{card} serves the monitors and stays with the host: choose another card.',

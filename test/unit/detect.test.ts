@@ -40,7 +40,7 @@ describe('which card serves the monitors, and why', () => {
     ]);
     expect(roles(facts)).toEqual([
       '0000:03:00.0 dgpu: another card serves the monitors (Radeon Graphics)',
-      '0000:13:00.0 igpu: it drives a monitor (DP-1, DP-2)',
+      '0000:13:00.0 igpu: it drives monitors (DP-1, DP-2)',
     ]);
   });
 
@@ -59,7 +59,7 @@ describe('which card serves the monitors, and why', () => {
     ]);
     expect(roles(facts)[0]).toBe('0000:00:02.0 igpu: it drives a monitor (eDP-1)');
     expect(obstacles(cardAt(found(facts), DGPU))).toEqual([
-      'GeForce RTX 4070 drives a monitor (HDMI-A-1, DP-1): plug it into the other card, or hide this card from the desktop.',
+      'GeForce RTX 4070 drives monitors (HDMI-A-1, DP-1): plug them into the other card, or hide this card from the desktop.',
     ]);
   });
 
@@ -84,7 +84,7 @@ describe('which card serves the monitors, and why', () => {
     test('the card with the monitors stays, though the firmware booted with the other', () => {
       for (const dgpu of [nvidia(DGPU, { bootVga: true }), amd(DGPU, { bootVga: true })]) {
         const facts = machine([intelIgpu({ connectors: dark('DP-1', 'DP-2') }), dgpu]);
-        expect(roles(facts)[0]).toBe('0000:00:02.0 igpu: a monitor is plugged into it (DP-1, DP-2)');
+        expect(roles(facts)[0]).toBe('0000:00:02.0 igpu: monitors are plugged into it (DP-1, DP-2)');
         expect(cardAt(found(facts), DGPU)).toMatchObject({ role: 'dgpu', obstacles: [] });
       }
     });
