@@ -7,7 +7,7 @@ import { type Sentence, say, type Translate, WORDS, type WordKey } from './words
 
 interface Template {
   readonly key: WordKey;
-  /** How many characters are not places: the most telling template comes first. */
+  /** How many characters are not places, or a holder’s own: the most telling template comes first. */
   readonly weight: number;
   /** The longest piece between two places, for a look that costs little. */
   readonly landmark: string;
@@ -19,6 +19,9 @@ interface Template {
 /** Places whose values are sentences or lists of them; names that somebody else chose are left alone. */
 const SPOKEN = ['again', 'holder', 'holders', 'names', 'power', 'reason', 'step', 'what', 'why'];
 const LISTS = ['holders', 'names'];
+
+/** What stands between the places of a holder's own sentence. */
+const HOLDER_LETTERS = WORDS['holder.named'].replace(/\{[a-z]+\}/g, '').length;
 
 /** As deep as sentences stand within one another: a refusal, its reason, the step that is named there. */
 const DEEPEST = 3;
@@ -38,7 +41,10 @@ function templates(): Template[] {
       const places = (text.match(/\{[a-z]+\}/g) ?? []).map((place) => place.slice(1, -1));
       if (places.length > 0 && !isTelling(text, pieces)) continue;
       const landmark = pieces.reduce((longest, piece) => (piece.length > longest.length ? piece : longest));
-      found.push({ key, weight: pieces.join('').length, landmark, places, text, pattern: null });
+      const own = pieces.join('').length;
+      // A holder's own sentence, which begins with a place, would take “End blender” for its name.
+      const weight = places.indexOf('holder') < 0 ? own : own + HOLDER_LETTERS;
+      found.push({ key, weight, landmark, places, text, pattern: null });
     }
   }
   return found.sort((a, b) => b.weight - a.weight || (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));

@@ -28,6 +28,11 @@ describe('a sentence from the bus', () => {
     );
   });
 
+  test('keeps its verb before a holder that a desktop calls by another name', () => {
+    const step = say(sentence('step.end-process', { holder: 'blender (process 12, alice)' }));
+    expect(translated(step, marked, () => 'Blender')).toBe('‹End Blender›');
+  });
+
   test('brings each of a list of holders along', () => {
     const holders = 'Xorg (process 12, alice), nvidia-persistenced.service (service)';
     expect(translated(say(sentence('refuse.held', { card: 'RTX', holders })), marked)).toBe(
