@@ -81,10 +81,11 @@ export class Tile extends QuickMenuToggle implements View {
       this.openChanged(open);
       return undefined;
     });
-    // GNOME 48 takes arrows and Tab only from items that are its own.
-    this.menu.actor.connect('key-press-event', (_actor: Clutter.Actor, event: Clutter.Event) =>
-      global.focus_manager.navigate_from_event(event),
-    );
+    // GNOME 48 takes arrows and Tab only from items that are its own; where the menu is a focus group, the method has gone.
+    if (typeof global.focus_manager.navigate_from_event === 'function')
+      this.menu.actor.connect('key-press-event', (_actor: Clutter.Actor, event: Clutter.Event) =>
+        global.focus_manager.navigate_from_event(event),
+      );
     this.connect('destroy', () => this.ended());
     model.add(this);
   }

@@ -105,6 +105,14 @@ describe('a card in use', () => {
       await shell.see(button('do.hand-off', { vm: 'win11' }));
     });
 
+    it('stays as it is at a key that means nothing there', async () => {
+      await shell.key('Down');
+      await shell.key('x');
+      await shell.settled();
+      await shell.see(button('do.hand-off', { vm: 'win11' }));
+      expect(processOf('blender')).toBeDefined();
+    });
+
     it('tells of the end where the menu is closed meanwhile', async () => {
       setFaults(shell.helperBus.dir, { waits: { act: 'start-vm' } });
       await shell.click(button('do.close-named', { name: 'blender' }));
