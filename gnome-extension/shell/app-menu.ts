@@ -24,6 +24,7 @@ import type { CallFault } from '../shared/bus/call.js';
 import type { Choice, Session } from '../shared/bus/session.js';
 import type { Model } from './model.js';
 import type { Notifications } from './notifications.js';
+import { refuseKeys, stayReachable } from './refused-item.js';
 import { setText } from './widgets.js';
 
 const CHOICES: readonly (readonly [Choice, WordKey])[] = [
@@ -36,16 +37,7 @@ const CHOICES: readonly (readonly [Choice, WordKey])[] = [
 /** The id of the action that our own launch entries carry. */
 const OWN_ACTION = 'gpu-handoff-run';
 
-/** The keys that choose an entry. */
-const CHOOSING: ReadonlySet<number> = new Set([Clutter.KEY_space, Clutter.KEY_Return]);
-
-/** Of the heading that cannot be chosen. */
-const DIMMED = 160;
-
-/**
- * A menu entry with the reason beneath where it cannot be chosen. The keyboard reaches it then, too: a screen reader says
- * only what it comes by.
- */
+/** A menu entry with the reason beneath where it cannot be chosen. */
 class RunItem extends PopupBaseMenuItem {
   static {
     GObject.registerClass(RunItem);
@@ -62,18 +54,11 @@ class RunItem extends PopupBaseMenuItem {
     texts.add_child(this.reason);
     this.add_child(texts);
     this.reason.clutter_text.line_wrap = true;
-    this.connect('key-press-event', (_item, event: Clutter.Event) =>
-      !this.sensitive && CHOOSING.has(event.get_key_symbol()) ? Clutter.EVENT_STOP : Clutter.EVENT_PROPAGATE,
-    );
+    refuseKeys(this);
   }
 
   override syncSensitive(): boolean {
-    const sensitive = super.syncSensitive();
-    this.can_focus = true;
-    // The shell dims all of it, and the reason is there to be read.
-    this.remove_style_pseudo_class('insensitive');
-    this.heading.opacity = sensitive ? 255 : DIMMED;
-    return sensitive;
+    return stayReachable(this, super.syncSensitive(), [this.heading]);
   }
 
   show_offer(offer: RunOffer): void {

@@ -6,11 +6,29 @@ import { PopupImageMenuItem } from 'resource:///org/gnome/shell/ui/popupMenu.js'
 
 import type { Destination } from '../../core/src/desktop/picture.js';
 import { say, sentence, type Translate } from '../../core/src/words.js';
+import { refuseKeys, stayReachable } from './refused-item.js';
 import { arrange, nameButton, paragraph, reveal, row, setText, wordButton, wrap } from './widgets.js';
 
 export interface DestinationActs {
   handOff(vm: string): void;
   closeAndHandOff(vm: string): void;
+}
+
+class DestinationItem extends PopupImageMenuItem {
+  static {
+    GObject.registerClass(DestinationItem);
+  }
+
+  constructor() {
+    super('', 'computer-symbolic');
+    this.x_expand = true;
+    wrap(this.label);
+    refuseKeys(this);
+  }
+
+  override syncSensitive(): boolean {
+    return stayReachable(this, super.syncSensitive(), this.get_children());
+  }
 }
 
 class DestinationRow extends St.BoxLayout {
@@ -19,7 +37,7 @@ class DestinationRow extends St.BoxLayout {
   }
 
   private readonly translate: Translate;
-  private readonly item: PopupImageMenuItem;
+  private readonly item: DestinationItem;
   private readonly reason: St.Label;
   private readonly question: St.BoxLayout;
   private readonly first: St.Label;
@@ -31,9 +49,7 @@ class DestinationRow extends St.BoxLayout {
   constructor(translate: Translate, acts: DestinationActs) {
     super({ orientation: Clutter.Orientation.VERTICAL, x_expand: true });
     this.translate = translate;
-    this.item = new PopupImageMenuItem('', 'computer-symbolic');
-    this.item.x_expand = true;
-    wrap(this.item.label);
+    this.item = new DestinationItem();
     this.item.connect('activate', () => this.chosen(acts));
     this.item.connect('key-focus-in', () => reveal(this));
     this.reason = paragraph('gpu-handoff-detail gpu-handoff-reason');

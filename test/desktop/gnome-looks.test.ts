@@ -1,5 +1,6 @@
 /** How the icon, the tile, its menu and those of apps look: every picture is kept, and nothing in it may be out of place. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { editModel } from '../../core/src/linux/simulated/model.js';
 import { type Appearance, type GnomeOptions, type GnomeSession, type Seen, startGnome } from './rig/gnome.js';
 import { glance, openTile, words } from './support.js';
 
@@ -65,6 +66,35 @@ describe('the picture', () => {
         await shell.closeEverything();
       }
       expect(Object.entries(found).filter(([, some]) => some.length > 0)).toEqual([]);
+      expect(shell.complaints()).toEqual([]);
+    } finally {
+      await shell.stop();
+    }
+  });
+});
+
+describe('a VM that cannot have the card', () => {
+  it('says why to who comes by with the keyboard, and is not started', async () => {
+    const name = `${words('do.hand-off', { vm: 'win11' })}. ${words('refuse.vm-running', { vm: 'win11' })}`;
+    // Started without the card, which was added to its devices afterwards.
+    const prepare = (dir: string): void => {
+      editModel(dir, 'machines', (guests) => {
+        for (const guest of guests) if (guest.name === 'win11') guest.running = true;
+      });
+    };
+    const shell = await startGnome({ helper: { prepare } });
+    try {
+      await glance(shell, 'held');
+      await openTile(shell);
+      await shell.waitFor('the focus on the VM', async () => {
+        if ((await shell.focus())?.name === name) return true;
+        await shell.key('Down');
+        return false;
+      });
+      await shell.screenshot('look-vm-refused');
+      await shell.key('Return');
+      await shell.settled();
+      expect((await shell.focus())?.name).toBe(name);
       expect(shell.complaints()).toEqual([]);
     } finally {
       await shell.stop();
