@@ -7,6 +7,9 @@ import { RIG_DIR } from './rig/paths.js';
 const NVIDIA_MODULES = ['nvidia_drm', 'nvidia_modeset', 'nvidia_uvm', 'nvidia'];
 
 let image: Image;
+/** A sound card’s register that says that an answer waits to be fetched (HD Audio 1.0a, 3.3.29). */
+const RIRBSTS = 0x5d;
+
 let machine: Machine;
 
 beforeAll(async () => {
@@ -331,6 +334,30 @@ test('a power cut loses what is not on disk, and the machine comes up again', as
   expect(await machine.check('cat /proc/sys/kernel/random/boot_id')).not.toBe(before);
   expect(await machine.check('cat /root/kept; ls /run/lost 2>/dev/null || true')).toBe('kept\n');
   expect(await driverOf(DGPU)).toBe('nvidia');
+});
+
+test('the sound card speaks after a power cut in the midst of an answer', async () => {
+  const there = (): Promise<boolean> =>
+    machine.run('test -e /dev/snd/controlC0').then(({ code }) => code === 0);
+  await until('the sound card is there', there, 30_000, 500);
+  const registers = Number(
+    (await machine.check(`cat /sys/bus/pci/devices/${DGPU_SOUND}/resource`)).split(' ')[0],
+  );
+  const asking = await machine.spawn('echo now; while :; do cat /proc/asound/card0/codec#0 >/dev/null; done');
+  asking.exited.catch(() => undefined);
+  await asking.waitFor(/now/);
+  // With commands one at a time no answer is ever left waiting, and the cut comes at the end of the time.
+  const end = Date.now() + 10_000;
+  while (Date.now() < end) {
+    await machine.monitor('stop');
+    const answered = await machine.monitor(`xp /1xb 0x${(registers + RIRBSTS).toString(16)}`);
+    if (/0x01\s*$/.test(answered)) break;
+    await machine.monitor('cont');
+  }
+  const cut = machine.powerCut();
+  await machine.monitor('cont');
+  await cut;
+  await until('the sound card is there again', there, 30_000, 500);
 });
 
 test('other cards: two of NVIDIA’s, or one that plays AMD', async () => {

@@ -504,6 +504,11 @@ export class Machine extends Shell {
     await this.#settle();
   }
 
+  /** A command of QEMU's own monitor, and what it answers. */
+  async monitor(command: string): Promise<string> {
+    return (await this.#parts.qmp.execute('human-monitor-command', { 'command-line': command })) as string;
+  }
+
   /** What the serial console has shown until now. */
   console(): string {
     return existsSync(this.#parts.log) ? readFileSync(this.#parts.log, 'utf8') : '';
