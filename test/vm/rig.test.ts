@@ -6,10 +6,10 @@ import { RIG_DIR } from './rig/paths.js';
 
 const NVIDIA_MODULES = ['nvidia_drm', 'nvidia_modeset', 'nvidia_uvm', 'nvidia'];
 
-let image: Image;
 /** A sound card’s register that says that an answer waits to be fetched (HD Audio 1.0a, 3.3.29). */
 const RIRBSTS = 0x5d;
 
+let image: Image;
 let machine: Machine;
 
 beforeAll(async () => {
